@@ -1,0 +1,163 @@
+"""The catalog's engine: connections, transactions, and errors in our own words.
+
+One writer at a time inside a process (a lock), ``BEGIN IMMEDIATE`` across processes, WAL so that readers never wait,
+``synchronous=FULL`` so that what was committed survives a power cut. A write is a function of its connection, so that
+it can run again: once, after the disk's reserve was released to make room.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from logkeep.errors import CatalogError, StorageError, StorageFull
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a writer waits for another process's transaction; ours take milliseconds."""
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_size_limit=8388608",
+)
+
+
+class Database:
+    """SQLite in a file, or in memory when ``path`` is None (an empty catalog to read from)."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.on_full: Callable[[], Awaitable[bool]] | None = None
+        self._engine: AsyncEngine | None = None
+        self._writing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect; a new file is made readable for its owner only, and its WAL with it.
+
+        Raises:
+            CatalogError: the file cannot be opened or is no catalog.
+        """
+        if self.path is None:
+            engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool, hide_parameters=True)
+        else:
+            with translated(self.path):
+                await asyncio.to_thread(_touch_private, self.path)
+            url = URL.create("sqlite+aiosqlite", database=str(self.path))
+            engine = create_async_engine(url, pool_size=2, max_overflow=4, hide_parameters=True)
+        event.listen(engine.sync_engine, "connect", _prepare)
+        event.listen(engine.sync_engine, "begin", _begin)
+        self._engine = engine
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._engine is not None:
+            await self._engine.dispose()
+            self._engine = None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent view.
+
+        Raises:
+            CatalogError: the catalog cannot be read.
+        """
+        with translated(self.path):
+            async with self._opened().connect() as connection:
+                yield connection
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` in one transaction: all of it is durable when this returns, or none of it happened.
+
+        Where the disk is full, ``on_full`` may make room and the work runs once more.
+
+        Raises:
+            StorageFull: no room for the transaction.
+            CatalogError: anything else.
+        """
+        try:
+            return await self._write(work)
+        except StorageFull:
+            if self.on_full is None or not await self.on_full():
+                raise
+        return await self._write(work)
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        with translated(self.path):
+            async with self._writing, self._opened().connect() as connection:
+                writer = await connection.execution_options(logkeep_write=True)
+                async with writer.begin():
+                    return await work(writer)
+
+    async def schema(self, work: Callable[[Connection], T]) -> T:
+        """Run synchronous schema work in one transaction."""
+        return await self.write(lambda connection: connection.run_sync(work))
+
+    def _opened(self) -> AsyncEngine:
+        if self._engine is None:
+            raise AssertionError("the catalog is used before it is open")
+        return self._engine
+
+
+def _touch_private(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("logkeep_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def translated(path: Path | None) -> Iterator[None]:
+    """Turn the driver's exceptions into ours, without statements or parameters."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _ours(getattr(error, "orig", None) or error, path) from None
+    except (sqlite3.Error, OSError) as error:
+        raise _ours(error, path) from None
+
+
+def _ours(error: BaseException, path: Path | None) -> StorageError | CatalogError:
+    text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    where = path or "in memory"
+    if "disk is full" in text:
+        return StorageFull(f"catalog {where}: no room; free some space")
+    if "malformed" in text or "not a database" in text:
+        return CatalogError(f"catalog {where}: damaged ({text}); restore a backup that lies beside it")
+    return CatalogError(f"catalog {where}: {text}; check that the file and its folder can be written by this user")
+
+
+async def upsert(
+    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
+) -> None:
+    """Insert the rows; where one with the same ``keys`` exists, its other columns become the new ones."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    upserting = statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+    await connection.execute(upserting, list(rows))

@@ -1,0 +1,1 @@
+"""The command line: one command a module, and nothing but talking to people and exit codes."""

@@ -1,0 +1,1 @@
+"""The long-running process: its life cycle and its alarm clock."""

@@ -1,0 +1,1 @@
+"""Vendors that publish files: plan, fetch, inspect, name, run."""

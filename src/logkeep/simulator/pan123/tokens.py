@@ -1,0 +1,69 @@
+"""The tokens of one client_id: at most three live at a time, and a fourth evicts the oldest."""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from logkeep.simulator.pan123.envelope import TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY_TOKENS, Refused
+
+
+@dataclass(slots=True, eq=False)
+class Token:
+    """An access token and its fate."""
+
+    text: str
+    expires: datetime
+    evicted: bool = False
+
+    def live(self, now: datetime) -> bool:
+        """Whether it still opens the business endpoints."""
+        return not self.evicted and now < self.expires
+
+
+class TokenDesk:
+    """Issues and checks tokens. Everything ever issued is kept, for tests that look for leaks."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._tokens: dict[str, Token] = {}
+
+    def issue(self, *, now: datetime, expires: datetime, limit: int) -> Token:
+        """A new token; evicts the oldest live ones beyond ``limit``."""
+        secret = base64.urlsafe_b64encode(self._rng.randbytes(36)).decode()
+        token = Token(f"eyJhbGciOiJIUzI1NiJ9.{secret}", expires)
+        self._tokens[token.text] = token
+        for old in self.live(now)[:-limit]:
+            old.evicted = True
+        return token
+
+    def live(self, now: datetime) -> list[Token]:
+        """The live tokens, oldest first."""
+        return [token for token in self._tokens.values() if token.live(now)]
+
+    def issued(self) -> list[str]:
+        """The text of every token ever issued, oldest first."""
+        return list(self._tokens)
+
+    def knows(self, text: str) -> bool:
+        """Whether this desk issued it, live or not."""
+        return text in self._tokens
+
+    def check(self, text: str, now: datetime) -> None:
+        """Let a live token pass.
+
+        Raises:
+            Refused: code 401; the message tells eviction from expiry.
+        """
+        token = self._tokens.get(text)
+        if token is None:
+            raise Refused(401, TOKEN_INVALID)
+        if token.evicted:
+            raise Refused(401, TOO_MANY_TOKENS)
+        if not token.live(now):
+            raise Refused(401, TOKEN_EXPIRED)
+
+    def evict_all(self) -> None:
+        """Evict every live token, as a busy fleet elsewhere would."""
+        for token in self._tokens.values():
+            token.evicted = True

@@ -1,0 +1,1 @@
+"""Where the archive lies: the port and its adapters."""

@@ -1,0 +1,133 @@
+"""What logkeep asks of the place where the archive lies.
+
+A store has a *staging area* that no reader looks into and an *archive* of immutable objects. Bytes reach the archive
+only by ``publish``: all of an object, or nothing of it. Names are relative, ``/``-separated and already safe
+(``files.naming``); an adapter still refuses one that would leave its root. Adapters raise ``StorageError`` and
+``StorageFull`` only; their drivers' exceptions stop here.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """An open staged object. Leaving its context closes it; the object stays staged, whole or partial."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes accepted so far, those kept from an earlier attempt included."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Append. May hold back up to one block; the context's exit writes the rest out.
+
+        A cancelled write has ended in its thread before the cancellation goes on.
+
+        Raises:
+            StorageFull: no room.
+            StorageError: any other I/O error.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Move one staged object to its place in the archive."""
+
+    temp_name: str
+    path: str
+    sha256: str
+
+
+class Store(Protocol):
+    """See the module's text. Construction does no I/O; ``open`` comes first and raises ``StorageError``."""
+
+    async def open(self) -> None:
+        """Check that everything later calls rely on holds: reachable, writable, staging on the same device."""
+        ...
+
+    async def check(self) -> None:
+        """Cheap proof that this is still the store that ``open`` saw (same device, still writable).
+
+        Raises:
+            StorageError: it is not, with what changed.
+        """
+        ...
+
+    async def free_bytes(self) -> int | None:
+        """Room left for this user, or None where the notion does not exist."""
+        ...
+
+    async def release_reserve(self) -> bool:
+        """Give up the reserve so that the ledger can go on; False when it was gone already."""
+        ...
+
+    async def restore_reserve(self) -> None:
+        """Take the reserve back when there is room; no error when there is not."""
+        ...
+
+    def stage(self, temp_name: str, *, keep_bytes: int = 0) -> AbstractAsyncContextManager[Sink]:
+        """Open a staged object for appending after its first ``keep_bytes`` (0: start it anew)."""
+        ...
+
+    def staged(self, temp_name: str) -> AsyncIterator[bytes]:
+        """Read a staged object back in blocks of at most 1 MiB."""
+        ...
+
+    async def staged_sizes(self) -> dict[str, int]:
+        """Every staged object and its size in bytes."""
+        ...
+
+    async def discard(self, temp_name: str) -> None:
+        """Remove a staged object; no error when it is gone."""
+        ...
+
+    async def flush(self, temp_names: Sequence[str]) -> None:
+        """Make staged bytes survive a power cut."""
+        ...
+
+    async def publish(self, batch: Sequence[Publication]) -> None:
+        """Make each object visible under its final path, atomically one by one, and durable when this returns.
+
+        Idempotent: an object already at its path with the same digest counts as published and its staged twin goes.
+        The staged bytes must have been flushed.
+
+        Raises:
+            StorageError: other bytes lie at a path (they are left alone), or I/O failed; earlier ones of the batch
+                may then be published, and calling again with the same batch is safe.
+        """
+        ...
+
+    async def quarantine(self, temp_name: str, name: str) -> str:
+        """Set a staged object aside for a person to look at; returns where. An older one of that name is replaced."""
+        ...
+
+    async def quarantined(self) -> dict[str, int]:
+        """Names and sizes of what is set aside."""
+        ...
+
+    async def adopt_quarantined(self, name: str, temp_name: str) -> bool:
+        """Bring a quarantined object back into staging; False when it is not there."""
+        ...
+
+    async def drop_quarantined(self, name: str) -> None:
+        """Remove a quarantined object; no error when it is gone."""
+        ...
+
+    async def size(self, path: str) -> int | None:
+        """Size of an archived object, None when there is none."""
+        ...
+
+    def read(self, path: str) -> AsyncIterator[bytes]:
+        """An archived object in blocks of at most 1 MiB."""
+        ...
+
+    async def digest(self, path: str) -> str | None:
+        """SHA-256 (hex) of an archived object, None when there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Release what ``open`` took."""
+        ...

@@ -1,0 +1,1 @@
+"""The vendors' protocols and the HTTP they share; one folder a vendor."""

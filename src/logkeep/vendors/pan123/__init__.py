@@ -1,0 +1,1 @@
+"""123pan's direct-link offline logs."""
