@@ -51,9 +51,11 @@ def problems(folder: Path, tree: Mapping[str, Any] | str, environ: Mapping[str, 
     try:
         load(folder, tree, environ)
     except ConfigError as error:
-        assert str(error).splitlines() == [str(problem) for problem in error.problems]
-        return {problem.where: problem.what for problem in error.problems}
-    return {}
+        told = error
+    else:
+        return {}
+    assert str(told).splitlines() == [str(problem) for problem in told.problems]
+    return {problem.where: problem.what for problem in told.problems}
 
 
 def account_problems(folder: Path, **keys: object) -> dict[str, str]:

@@ -48,10 +48,13 @@ class Vendor:
         if self.clamp_hours is not None and len(asked) > self.clamp_hours:
             keep = self.clamp_hours - 1
             asked = Span(last + -keep, last) if self.clamp_keeps_last else Span(span.first, span.first + keep)
+        oldest = Hour.of(now - timedelta(days=30))
         rows = tuple(
             ListedFile(file_id, f"{hour}.gz", 10, hour, SignedUrl("https://cdn.example/x"))
-            for file_id, hour in self.offered(now).items()
-            if hour in asked
+            for hour in asked
+            if hour >= oldest
+            for file_id, visible_from in self.files.get(hour, {}).items()
+            if visible_from <= now
         )
         self.calls += bool(rows)
         return rows

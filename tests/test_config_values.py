@@ -1,18 +1,27 @@
 """Each kind of value: what it takes, what it refuses, and that refusing says what to write."""
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from config_text import account_problems, load, problems
-from config_text import ACCOUNT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logkeep.config import Address
+from config_text import ACCOUNT, account_problems, load, problems, toml_value
+from logkeep.config import Address, DaemonSettings, StorageSettings, WebSettings
 from logkeep.config.addresses import is_private_host
-from logkeep.config.values import parse_cron, parse_duration, parse_name, parse_size, parse_whole
+from logkeep.config.values import (
+    EnvironmentText,
+    parse_absolute_path,
+    parse_cron,
+    parse_duration,
+    parse_name,
+    parse_real,
+    parse_size,
+    parse_whole,
+)
 from logkeep.config.wording import duration_text, one_line, show
 
 
@@ -23,18 +32,15 @@ def test_duration_with_a_unit(text: str, seconds: int) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("value", ["2", 2, 2.0, True, "", "2 h", "-2h", "2w", "1.5h", "h", "٢h", "2h\n", None, [], {}])
+@pytest.mark.parametrize(
+    "value", ["2", 2, 2.0, True, "", "2 h", "-2h", "2w", "1.5h", "h", "\u0662h", "2h\n", None, [], {}]
+)
 def test_duration_that_is_none(value: object) -> None:
     with pytest.raises(ValueError, match='write a number and a unit, such as "90s", "5m", "2h" or "1d"'):
         parse_duration(value)
 
 
-def test_duration_longer_than_python_can_hold() -> None:
-    with pytest.raises(ValueError, match="write a shorter time"):
-        parse_duration("999999999999d"[-10:])
-
-
-@given(st.integers(min_value=0, max_value=10**9))
+@given(st.integers(min_value=0, max_value=10**9 - 1))
 def test_durations_are_written_as_they_are_read(seconds: int) -> None:
     assert parse_duration(duration_text(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
 
@@ -78,7 +84,7 @@ def test_cron_line_with_a_digit_as_weekday(weekday: str) -> None:
         parse_cron(f"5 * * * {weekday}")
 
 
-@pytest.mark.parametrize("line", ["", "@hourly", "5 * * *", "5 * * * * *", "٥ * * * *", 5, None])
+@pytest.mark.parametrize("line", ["", "@hourly", "5 * * *", "5 * * * * *", "\u0665 * * * *", 5, None])
 def test_cron_line_without_five_fields(line: object) -> None:
     with pytest.raises(ValueError, match="write five fields"):
         parse_cron(line)
@@ -98,16 +104,43 @@ def test_cron_line_that_never_comes() -> None:
 
 @given(st.lists(st.sampled_from([*"0123456789*/-,?#LW ", "mon", "jan", "last", "1st fri"]), max_size=25).map("".join))
 def test_cron_garbage_is_a_value_error_and_nothing_else(line: str) -> None:
-    try:
-        parse_cron(line)
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        assert len(parse_cron(line).split()) == 5
 
 
 @pytest.mark.parametrize("value", [True, 1.0, "16", None, [], {}])
 def test_whole_number_that_only_looks_like_one(value: object) -> None:
     with pytest.raises(ValueError, match="write a whole number, not "):
         parse_whole(value)
+
+
+@pytest.mark.parametrize(("value", "number"), [(2, 2.0), (0.5, 0.5), (EnvironmentText("1.5"), 1.5)])
+def test_number(value: object, number: float) -> None:
+    assert parse_real(value) == number
+
+
+@pytest.mark.parametrize("value", ["1.5", EnvironmentText("x"), EnvironmentText("nan"), 10**400, False, None])
+def test_number_that_is_none(value: object) -> None:
+    with pytest.raises(ValueError, match="write a number, not "):
+        parse_real(value)
+
+
+def test_path_with_half_a_character() -> None:
+    """JSON can hold lone surrogates; no file name can."""
+    with pytest.raises(ValueError, match=r"'/\\ud800' cannot be a path"):
+        parse_absolute_path("/\ud800")
+
+
+def test_date_where_a_path_should_be(tmp_path: Path) -> None:
+    found = problems(tmp_path, f"storage.path = 2025-06-20\npan123 = [{toml_value(dict(ACCOUNT))}]")
+    assert found == {"storage.path": "write a path in quotes, not a date or time"}
+
+
+def test_sections_built_in_code_take_python_values(tmp_path: Path) -> None:
+    assert StorageSettings(path=tmp_path).path == tmp_path
+    assert DaemonSettings(drain=timedelta(seconds=0.2)).drain == timedelta(seconds=0.2)
+    assert WebSettings(listen=Address("::1", 0), token_file=tmp_path).listen == Address("::1", 0)
+    assert WebSettings(listen=None).listen is None
 
 
 @pytest.mark.parametrize(
@@ -149,8 +182,27 @@ def test_base_url(text: str, origin: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "example.com", "ftp://example.com", "https://", "https:///x", "https://a b", "https://a:x", "https://a:0"]
-    + ["https://a:99999", "https://2130706433", "https://0x7f.1", "https://127.1", "https://ä", "https://[::1", 5],
+    [
+        *(
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https:///x",
+            "https://a b",
+            "https://a:x",
+            "https://a:0",
+        ),
+        *(
+            "https://a:99999",
+            "https://2130706433",
+            "https://0x7f.1",
+            "https://127.1",
+            "https://\u00e4",
+            "https://[::1",
+            5,
+        ),
+    ],
 )
 def test_base_url_that_is_no_address(value: object, tmp_path: Path) -> None:
     assert list(account_problems(tmp_path, base_url=value)) == ["pan123[0].base_url"]
@@ -181,7 +233,8 @@ def test_base_url_over_http_to_a_private_host_where_both_are_allowed(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1", "::ffff:10.0.0.1", "localhost", "x.localhost."]
+    "host",
+    ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1", "::ffff:10.0.0.1", "localhost", "x.localhost."],
 )
 def test_private_host(host: str) -> None:
     assert is_private_host(host)
@@ -223,8 +276,7 @@ def test_proxy_of_a_kind_that_cannot_be_used(tmp_path: Path) -> None:
         ("schedule", "timezone", "../../etc/passwd", "no time zone"),
         ("download", "concurrency", 0, "must be at least 1, not 0"),
         ("download", "concurrency", 5000, "must be at most 1024, not 5000"),
-        ("download", "idle_timeout", "0s", "must be more than 0s, not 0s"),
-        ("download", "max_file_size", 10**5000, "must be at most" if False else "a huge number"),
+        ("download", "idle_timeout", "0s", "must be more than 0 seconds, not 0s"),
         ("log", "level", "loud", "write one of debug, info, warning, error, critical, not 'loud'"),
         ("log", "format", "xml", "write one of auto, json, console, not 'xml'"),
         ("alerts", "urls", ["https://hook/pw-pw"], "this version reports alerts in its log only; leave it empty"),
@@ -244,15 +296,14 @@ def test_value_that_is_refused(section: str, key: str, value: Any, words: str, t
         ("page_size", 0, "must be at least 1, not 0"),
         ("page_size", 1001, "must be at most 1000, not 1001"),
         ("page_size", "100", "write a whole number, not '100'"),
-        ("requests_per_second", 0, "must be more than 0, not 0.0"),
+        ("requests_per_second", 0, "must be more than 0.0, not 0.0"),
         ("requests_per_second", float("nan"), "write a number, not nan"),
         ("requests_per_second", float("inf"), "write a number, not inf"),
         ("requests_per_second", True, "write a number, not true"),
         ("span_hours", 721, "must be at most 720, not 721"),
-        ("settle", "8d", "must be at most 7d, not 8d"),
-        ("lookback", "31d", "must be at most 30d, not 31d"),
+        ("settle", "8d", "must be at most 7 days, not 8d"),
+        ("lookback", "31d", "must be at most 30 days, not 31d"),
         ("lookback", "1h", "1h is shorter than settle (2h)"),
-        ("settle", "3d", ""),
         ("carrier", "pigeon", "write one of query, body, both, not 'pigeon'"),
         ("client_id", "", "is empty"),
         ("client_id", "a\nb", "control character"),
@@ -261,9 +312,8 @@ def test_value_that_is_refused(section: str, key: str, value: Any, words: str, t
 )
 def test_account_value_that_is_refused(key: str, value: object, words: str, tmp_path: Path) -> None:
     found = account_problems(tmp_path, **{key: value})
-    where = "pan123[0].lookback" if (key, value) == ("settle", "3d") else f"pan123[0].{key}"
-    assert list(found) == [where]
-    assert words in found[where]
+    assert list(found) == [f"pan123[0].{key}"]
+    assert words in found[f"pan123[0].{key}"]
 
 
 def test_settle_longer_than_the_default_lookback_is_told_at_lookback(tmp_path: Path) -> None:
@@ -275,6 +325,13 @@ def test_settle_longer_than_the_default_lookback_is_told_at_lookback(tmp_path: P
 def test_total_timeout_shorter_than_the_idle_one(tmp_path: Path) -> None:
     found = problems(tmp_path, {"download": {"idle_timeout": "7h"}, "pan123": [ACCOUNT]})
     assert found == {"download.total_timeout": "6h is shorter than idle_timeout (7h); write at least that"}
+
+
+def test_number_too_long_to_print(tmp_path: Path) -> None:
+    """TOML's hexadecimal numbers know no limit; Python refuses to print more than 4300 digits."""
+    found = problems(tmp_path, f"download.max_file_size = 0x{'F' * 5000}\npan123 = [{toml_value(dict(ACCOUNT))}]")
+    assert list(found) == ["download.max_file_size"]
+    assert "not a huge number" in found["download.max_file_size"]
 
 
 def test_catalog_on_another_disk(tmp_path: Path) -> None:

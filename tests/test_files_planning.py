@@ -187,7 +187,7 @@ def test_a_clock_in_doubt_never_declares_an_hour_lost() -> None:
 hours_back = st.integers(1, 719)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     traffic=st.sets(hours_back, max_size=60),
     clamp=st.sampled_from([None, 1, 3, 10]),
@@ -195,7 +195,7 @@ hours_back = st.integers(1, 719)
     refuses=st.sampled_from([None, 1, 2, 7]),
     inclusive=st.booleans(),
     span_hours=st.sampled_from([1, 2, 24, 48]),
-    late=st.dictionaries(st.integers(60, 700), st.integers(1, 90), max_size=6),
+    late=st.dictionaries(st.integers(60, 550), st.integers(1, 90), max_size=6),
 )
 def test_whatever_the_vendor_does_to_spans_every_file_offered_is_listed(
     *,
@@ -207,7 +207,7 @@ def test_whatever_the_vendor_does_to_spans_every_file_offered_is_listed(
     span_hours: int,
     late: dict[int, int],
 ) -> None:
-    """Passes once an hour until every late file had its last look: nothing the vendor offered is missing."""
+    """Passes every other day until every late file had its last look: nothing the vendor offered is missing."""
     vendor = Vendor(
         clamp_hours=clamp,
         clamp_keeps_last=keeps_last and not inclusive,
@@ -221,8 +221,8 @@ def test_whatever_the_vendor_does_to_spans_every_file_offered_is_listed(
     assert set(vendor.offered(NOW)) <= world.archived
     assert unsettled(world, NOW) == []
     for back, days in late.items():
-        vendor.publish(THIS + -back, f"late{back}", NOW + timedelta(days=min(days, 24 - back // 24 - 1)))
-    for day in range(1, 31):
+        vendor.publish(THIS + -back, f"late{back}", NOW + timedelta(days=min(days, 24 - back // 24)))
+    for day in range(1, 31, 2):
         now = NOW + timedelta(days=day)
         world.run_pass(now, sweep_since=now - timedelta(hours=12))
         world.judge(now)

@@ -136,7 +136,14 @@ class RateLimited(RetriableVendorError):
 
 
 class TokenRefused(RetriableVendorError):
-    """The access token was refused (expired, evicted by a fourth one, revoked); the secret may be fine."""
+    """The access token was refused (expired, evicted by a fourth one, revoked); the secret may be fine.
+
+    ``evicted`` is True where the vendor says that newer tokens of the same credential pushed this one out.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None, trace_id: str = "", evicted: bool = False) -> None:
+        self.evicted = evicted
+        super().__init__(message, code=code, trace_id=trace_id)
 
 
 class SkippableVendorError(VendorError):

@@ -1,6 +1,7 @@
 """The catalog as the rest of the program sees it: one object, opened once, with a part for each noun."""
 
 from pathlib import Path
+from typing import Self
 
 from logkeep.catalog.accounts import Accounts
 from logkeep.catalog.database import Database
@@ -15,9 +16,14 @@ from logkeep.catalog.transfers import Transfers
 class Catalog:
     """Everything logkeep knows. Construct cheaply, then ``open`` or ``open_beside``; ``close`` when done."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self._use(Database(path))
+
+    @classmethod
+    def blank(cls) -> Self:
+        """An empty catalog in memory, for accounts that no daemon has seen yet; use ``open_beside``."""
+        return cls(None)
 
     def _use(self, database: Database) -> None:
         self.database = database
@@ -42,7 +48,7 @@ class Catalog:
         Raises:
             CatalogError: it is damaged or of another schema.
         """
-        if not self._path.exists():
+        if self._path is not None and not self._path.exists():
             self._use(Database(None))
         await require_current(self.database)
 

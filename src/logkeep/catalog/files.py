@@ -121,14 +121,20 @@ class Files:
         await self._database.write(work)
 
     async def lost(self, account_id: int) -> list[FileRecord]:
-        """Files of unknown hour that were lost."""
+        """Files of unknown hour that were lost and not acknowledged."""
         async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(files).where(
-                    files.c.account_id == account_id, files.c.lost_at.is_not(None), files.c.hour.is_(None)
-                )
-            )
+            rows = await connection.execute(select(files).where(*_lost_adrift(account_id)).order_by(files.c.file_id))
             return [_record(row) for row in rows.mappings()]
+
+    async def acknowledge_lost(self, account_id: int, *, by: str, reason: str, now: datetime) -> int:
+        """Somebody vouches for the lost files of unknown hour; returns how many that were."""
+
+        async def work(connection: AsyncConnection) -> int:
+            values = {"acked_at": now, "acked_by": by, "ack_reason": reason}
+            done = await connection.execute(update(files).where(*_lost_adrift(account_id)).values(**values))
+            return int(done.rowcount)
+
+        return await self._database.write(work)
 
 
 async def files_of_listing(
@@ -156,6 +162,15 @@ async def _wanted(connection: AsyncConnection, account_id: int) -> list[FileReco
         .order_by(files.c.hour, files.c.file_id)
     )
     return [_record(row) for row in rows.mappings()]
+
+
+def _lost_adrift(account_id: int) -> tuple[Any, ...]:
+    return (
+        files.c.account_id == account_id,
+        files.c.lost_at.is_not(None),
+        files.c.hour.is_(None),
+        files.c.acked_at.is_(None),
+    )
 
 
 def _losing(account_id: int, now: datetime) -> Any:

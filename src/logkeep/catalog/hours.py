@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, or_, select
+from sqlalchemy import RowMapping, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from logkeep.catalog.database import Database, upsert
@@ -70,6 +70,19 @@ class Hours:
     async def save(self, account_id: int, records: Sequence[HourRecord]) -> None:
         """Replace the records of these hours."""
         await self._database.write(lambda connection: _save_hours(connection, account_id, records))
+
+    async def acknowledge(self, account_id: int, span: Span, *, by: str, reason: str, now: datetime) -> int:
+        """Somebody vouches for the span's lost hours; returns how many that were."""
+
+        async def work(connection: AsyncConnection) -> int:
+            lost = (hours.c.hour >= span.first) & (hours.c.hour <= span.last) & hours.c.lost_at.is_not(None)
+            values = {"acked_at": now, "acked_by": by, "ack_reason": reason}
+            done = await connection.execute(
+                update(hours).where(hours.c.account_id == account_id, lost).values(**values)
+            )
+            return int(done.rowcount)
+
+        return await self._database.write(work)
 
     async def listings_of(self, account_id: int, span: Span, *, limit: int = 50) -> list[ListingRecord]:
         """The latest listings that covered any hour of the span, newest first."""

@@ -12,7 +12,6 @@ class TroubleKind(StrEnum):
 
     CREDENTIALS = "credentials"
     UNREACHABLE = "unreachable"
-    CLOCK = "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +105,9 @@ class FileRecord:
     attempted_at: datetime | None = None
     failure: str = ""
     lost_at: datetime | None = None
+    acked_at: datetime | None = None
+    acked_by: str = ""
+    ack_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

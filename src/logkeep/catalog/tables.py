@@ -233,6 +233,9 @@ files = Table(
     Column("attempted_at", Moment),
     Column("failure", Text, nullable=False),
     Column("lost_at", Moment),
+    Column("acked_at", Moment),
+    Column("acked_by", Text, nullable=False, server_default=""),
+    Column("ack_reason", Text, nullable=False, server_default=""),
     sqlite_with_rowid=False,
 )
 Index(None, files.c.account_id, files.c.hour)

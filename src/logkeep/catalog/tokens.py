@@ -65,3 +65,32 @@ class Tokens:
             )
 
         await self._database.write(work)
+
+    async def refuse(
+        self,
+        credential: str,
+        *,
+        token: str | None,
+        now: datetime,
+        paused_until: datetime | None,
+        reason: str,
+        refusals: int,
+    ) -> None:
+        """Count refusals, and pause the credential until a moment or not at all.
+
+        With a token: only if it is still the stored one, which is then forgotten; otherwise nothing changes. With
+        None: in any case, and the stored token stays.
+        """
+        values = {"refusals": refusals, "paused_until": paused_until, "pause_reason": reason}
+        mine = tokens.c.credential == credential
+
+        async def work(connection: AsyncConnection) -> None:
+            if token is not None:
+                still_stored = mine & (tokens.c.access_token == token)
+                await connection.execute(update(tokens).where(still_stored).values(access_token=None, **values))
+                return
+            if (await connection.execute(update(tokens).where(mine).values(**values))).rowcount == 0:
+                row = {"credential": credential, "last_attempt_at": now, **values}
+                await upsert(connection, tokens, [row], ["credential"])
+
+        await self._database.write(work)

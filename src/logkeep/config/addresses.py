@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import PlainValidator, SecretStr, ValidationInfo
+from pydantic import BeforeValidator, SecretStr, ValidationInfo
 from pydantic_settings import NoDecode
 
 from logkeep.config.values import Reading
@@ -129,6 +129,6 @@ def _is_host(host: str) -> bool:
     return bool(_HOST_NAME.fullmatch(host)) and not _NUMERIC_END.fullmatch(host)
 
 
-Listen = Annotated[Address | None, PlainValidator(parse_listen), NoDecode]
-Origin = Annotated[str, PlainValidator(parse_origin)]
-Proxy = Annotated[SecretStr | None, PlainValidator(parse_proxy)]
+Listen = Annotated[Address | None, BeforeValidator(parse_listen), NoDecode]
+Origin = Annotated[str, BeforeValidator(parse_origin)]
+Proxy = Annotated[SecretStr | None, BeforeValidator(parse_proxy)]

@@ -70,16 +70,16 @@ def _from_file(file: object, at: KeyPath, folder: Path | None, findings: Finding
         return _UNUSABLE
     if path is None:
         raise AssertionError("an empty path counts as not given")
-    return _checked(path, at, findings, watch=True)
+    return _checked(path, at, findings)
 
 
-def _checked(path: Path, at: KeyPath, findings: Findings, *, watch: bool = False) -> SecretStr:
+def _checked(path: Path, at: KeyPath, findings: Findings) -> SecretStr:
     try:
         secret, mode = read_secret(path)
     except ValueError as exc:
         findings.add(at, str(exc))
         return _UNUSABLE
-    if watch and mode & stat.S_IROTH:
+    if mode & stat.S_IROTH:
         findings.warn(at, f"every user of this machine can read {one_line(str(path))}; chmod 640 it")
     return secret
 

@@ -81,7 +81,8 @@ def _wording(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return f"no such key; {suggestion(str(detail['loc'][-1]), model.model_fields)}"
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return f"must be {words} {show(context[key])}, not {show(detail['input'])}"
+        bound = context[key]  # a duration comes as words, "7 days"
+        return f"must be {words} {bound if isinstance(bound, str) else show(bound)}, not {show(detail['input'])}"
     return detail["msg"]
 
 

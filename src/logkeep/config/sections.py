@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from logkeep.config.addresses import Address, Listen, Proxy
@@ -14,6 +14,7 @@ from logkeep.config.wording import show
 
 _ZERO = timedelta(0)
 _GIB = 2**30
+_LARGEST_BYTES = 2**60
 _SQLITE = "sqlite:///"
 
 
@@ -28,7 +29,7 @@ class StorageSettings(Section):
 
     path: AbsolutePath = Path("/var/lib/logkeep")
     create: Flag = True
-    min_free: Size = Field(default=_GIB, ge=0)
+    min_free: Size = Field(default=_GIB, ge=0, le=_LARGEST_BYTES)
 
 
 def parse_catalog_url(value: object) -> str | None:
@@ -49,7 +50,7 @@ def parse_catalog_url(value: object) -> str | None:
 class CatalogSettings(Section):
     """Where the catalog lies; None is under the storage path."""
 
-    url: Annotated[str | None, PlainValidator(parse_catalog_url)] = None
+    url: Annotated[str | None, BeforeValidator(parse_catalog_url)] = None
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -72,7 +73,7 @@ class DownloadSettings(Section):
     """How files are fetched. ``max_file_size`` in bytes."""
 
     concurrency: Whole = Field(default=16, ge=1, le=1024)
-    max_file_size: Size = Field(default=16 * _GIB, ge=1)
+    max_file_size: Size = Field(default=16 * _GIB, ge=1, le=_LARGEST_BYTES)
     idle_timeout: Duration = Field(default=timedelta(seconds=60), gt=_ZERO)
     total_timeout: Duration = Field(default=timedelta(hours=6), gt=_ZERO, validate_default=True)
     allow_http: Flag = False
@@ -127,8 +128,8 @@ def refuse_alert(value: object) -> tuple[str, ...]:
 class AlertsSettings(Section):
     """Who is told of trouble, and when."""
 
-    urls: Annotated[tuple[str, ...], PlainValidator(refuse_alert)] = ()
-    ping_url: Annotated[str, PlainValidator(lambda value: "".join(refuse_alert(value)))] = ""
+    urls: Annotated[tuple[str, ...], BeforeValidator(refuse_alert)] = ()
+    ping_url: Annotated[str, BeforeValidator(lambda value: "".join(refuse_alert(value)))] = ""
     unreachable_after: Duration = Field(default=timedelta(hours=6), gt=_ZERO)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, PlainValidator, SecretStr, ValidationInfo
+from pydantic import BeforeValidator, SecretStr, ValidationInfo
 
 from logkeep.config.wording import show
 
@@ -40,7 +40,8 @@ class EnvironmentText(str):
 class Reading:
     """What a value may have to know of its surroundings; the validation context.
 
-    ``folder`` is the configuration file's, None without a file.
+    ``folder`` is the configuration file's, None without a file. Settings built in code have no surroundings: there
+    everything is allowed here, and the one who asks a host judges it anyway.
     """
 
     folder: Path | None = None
@@ -85,10 +86,7 @@ def parse_duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f'write a number and a unit, such as "90s", "5m", "2h" or "1d", not {show(value)}')
-    try:
-        return timedelta(seconds=int(match[1]) * _DURATION_UNITS_S[match[2]])
-    except OverflowError as exc:
-        raise ValueError(f"{show(value)} is longer than anything here can last; write a shorter time") from exc
+    return timedelta(seconds=int(match[1]) * _DURATION_UNITS_S[match[2]])  # nine digits of days are timedelta's most
 
 
 def parse_size(value: object) -> int:
@@ -208,7 +206,7 @@ def _path(value: object) -> Path:
     return Path(str(value))
 
 
-def one_of(*words: str) -> PlainValidator:
+def one_of(*words: str) -> BeforeValidator:
     """One of a few words, in any case."""
 
     def parse(value: object) -> str:
@@ -217,19 +215,19 @@ def one_of(*words: str) -> PlainValidator:
             return word
         raise ValueError(f"write one of {', '.join(words)}, not {show(value)}")
 
-    return PlainValidator(parse)
+    return BeforeValidator(parse)
 
 
-# Kinds that fields bound (``ge``, ``le``) come before pydantic's own: it drops the bounds of a PlainValidator silently.
+# Checks run before pydantic's own, never instead: a PlainValidator drops a field's bounds (ge, le) in silence.
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 Whole = Annotated[int, BeforeValidator(parse_whole)]
 Real = Annotated[float, BeforeValidator(parse_real)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
-Name = Annotated[str, PlainValidator(parse_name)]
-Cron = Annotated[str, PlainValidator(parse_cron)]
-ZoneName = Annotated[str, PlainValidator(parse_zone)]
-Text = Annotated[str, PlainValidator(parse_text)]
-Secret = Annotated[SecretStr, PlainValidator(parse_secret)]
-AbsolutePath = Annotated[Path, PlainValidator(parse_absolute_path)]
-NearbyPath = Annotated[Path | None, PlainValidator(parse_nearby_path)]
+Name = Annotated[str, BeforeValidator(parse_name)]
+Cron = Annotated[str, BeforeValidator(parse_cron)]
+ZoneName = Annotated[str, BeforeValidator(parse_zone)]
+Text = Annotated[str, BeforeValidator(parse_text)]
+Secret = Annotated[SecretStr, BeforeValidator(parse_secret)]
+AbsolutePath = Annotated[Path, BeforeValidator(parse_absolute_path)]
+NearbyPath = Annotated[Path | None, BeforeValidator(parse_nearby_path)]

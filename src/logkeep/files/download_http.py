@@ -8,20 +8,23 @@ without being chained: its messages quote addresses with their query.
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from logkeep.clock import Clock
 from logkeep.errors import FetchFailed, NextStep
 from logkeep.files import http_answer
 from logkeep.files.http_answer import Offer, Partial
 from logkeep.model import SignedUrl
 from logkeep.vendors.address import AddressRefused, GuardedResolver, check_url
+from logkeep.vendors.wire import read_retry_after
 
 MAX_HOPS = 10
 
@@ -81,10 +84,18 @@ class Body:
 class DownloadHttp:
     """One connection pool for all downloads of an account."""
 
-    def __init__(self, limits: FetchLimits, *, proxy: str, clock: Clock, user_agent: str, concurrency: int) -> None:
+    def __init__(
+        self,
+        limits: FetchLimits,
+        *,
+        proxy: str,
+        user_agent: str,
+        concurrency: int,
+        resolver: AbstractResolver | None,
+    ) -> None:
         self._limits = limits
+        self._resolver = resolver
         self._proxy = proxy or None
-        self._clock = clock
         self._user_agent = user_agent
         self._concurrency = concurrency
         self._session: aiohttp.ClientSession | None = None
@@ -94,6 +105,7 @@ class DownloadHttp:
         resolver = GuardedResolver(
             allow_private=self._limits.allow_private_addresses,
             exempt_host=(URL(self._proxy).host or "") if self._proxy else "",
+            resolver=self._resolver,
         )
         idle_s = self._limits.idle_timeout.total_seconds()
         self._session = aiohttp.ClientSession(
@@ -145,7 +157,7 @@ class DownloadHttp:
             if offer is None and resume is None:
                 raise FetchFailed("bad_range", f"part of the object, unasked, from {where}", step=NextStep.RETRY)
             return offer
-        wait_s = http_answer.retry_after_s(response.headers.get("Retry-After", ""), self._clock.now())
+        wait_s = read_retry_after(response.headers)
         raise http_answer.refusal(status, await _head(response, _SNIFF_BYTES), where, wait_s)
 
     async def _final_answer(self, url: SignedUrl, resume: Partial | None) -> tuple[aiohttp.ClientResponse, str]:
@@ -223,7 +235,10 @@ def _broken_body(exc: Exception, where: str) -> FetchFailed:
 
 
 def _kind(exc: Exception) -> str:
-    """An exception by its class and its errno's name, because its text may quote an address."""
+    """An exception by its class and its errno, because its text may quote an address."""
     cause = getattr(exc, "os_error", exc)
-    reason = cause.strerror if isinstance(cause, OSError) and cause.errno and cause.strerror else ""
-    return f"{type(exc).__name__}: {reason[:100]}" if reason else type(exc).__name__
+    if isinstance(cause, socket.gaierror):
+        return f"{type(exc).__name__}: {cause.strerror}"
+    if isinstance(cause, OSError) and cause.errno:
+        return f"{type(exc).__name__}: {os.strerror(cause.errno)}"
+    return type(exc).__name__

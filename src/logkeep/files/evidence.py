@@ -179,6 +179,9 @@ def _absorb_row(
         wanted=known.wanted or (resized and known.versions > 0),
         withdrawn_at=None,
         lost_at=None,
+        acked_at=None,
+        acked_by="",
+        ack_reason="",
         failure="" if known.failure == WITHDRAWN else known.failure,
     )
     return record, [Mutation(row.file_id, row.hour, kind, detail) for kind, detail in told]

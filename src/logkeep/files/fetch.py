@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
+from aiohttp.abc import AbstractResolver
 
-from logkeep.clock import Clock
 from logkeep.errors import FetchFailed, NextStep, StorageError
 from logkeep.files.attempt import RESUME_MIN_BYTES, Attempt, Fetched, Hooks
 from logkeep.files.download_http import DownloadHttp, FetchLimits
@@ -40,7 +40,8 @@ class FetchInterrupted(FetchFailed):
 class Downloader:
     """Fetches files concurrently over one connection pool; safe to call from many tasks of one loop.
 
-    Behind ``proxy`` the proxy resolves names, so only literal addresses are checked then.
+    Behind ``proxy`` the proxy resolves names, so only literal addresses are checked then. ``resolver`` looks names up
+    in the system's place; what it finds is judged all the same.
     """
 
     def __init__(
@@ -48,14 +49,16 @@ class Downloader:
         store: Store,
         limits: FetchLimits,
         *,
-        clock: Clock,
         proxy: str = "",
         user_agent: str = "logkeep",
         concurrency: int = 16,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._store = store
         self._limits = limits
-        self._http = DownloadHttp(limits, proxy=proxy, clock=clock, user_agent=user_agent, concurrency=concurrency)
+        self._http = DownloadHttp(
+            limits, proxy=proxy, user_agent=user_agent, concurrency=concurrency, resolver=resolver
+        )
 
     async def open(self) -> None:
         """Make the connection pool."""

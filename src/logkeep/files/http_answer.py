@@ -4,17 +4,15 @@ Pure: nothing here holds a socket. A success by its status proves nothing yet; w
 that are safe in a log (a status, a vendor's code), because bodies and addresses may quote the signed query.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from logkeep.errors import FetchFailed, NextStep
 from logkeep.files.inspect import Inspection, body_kind
+from logkeep.vendors import strict_json
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SOFT_REDIRECT = 210
@@ -27,7 +25,6 @@ _CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.A
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _DATE = re.compile(r"[A-Za-z0-9 ,:+-]{10,40}", re.ASCII)
 _BODY_CODE = re.compile(rb'(?:<Code>|"code"\s*:\s*"?)\s*(-?[A-Za-z0-9._]{1,40})(?![A-Za-z0-9._])')
-_RETRY_AFTER_MAX_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,10 @@ def _number(text: str) -> int | None:
 
 def sendable(address: str) -> str:
     """The same address with what HTTP cannot carry raw (other scripts) percent-encoded, all else as it was."""
-    return quote(address, safe=_VISIBLE, errors="surrogateescape") if not address.isascii() else address
+    try:
+        return address if address.isascii() else quote(address, safe=_VISIBLE, errors="surrogateescape")
+    except UnicodeEncodeError:
+        return address  # half a character: whoever checks the address refuses it
 
 
 def join(base: str, location: str) -> str:
@@ -140,25 +140,12 @@ def join(base: str, location: str) -> str:
 def soft_redirect(body: bytes) -> str | None:
     """The next address in an HTTP 210's ``{"code": 0, "data": {"redirect_url": …}}``; None when it names none."""
     try:
-        reply: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        reply: Any = strict_json.load(body)
+    except strict_json.JsonRefused:
         return None
     data = reply.get("data") if isinstance(reply, dict) and reply.get("code") == 0 else None
     target = data.get("redirect_url") if isinstance(data, dict) else None
     return target if isinstance(target, str) and target else None
-
-
-def retry_after_s(header: str, now: datetime) -> float | None:
-    """Seconds that a Retry-After asks for, as a number or as a date; at most a day, None when it cannot be read."""
-    wish = _number(header)
-    if wish is not None:
-        return min(float(wish), _RETRY_AFTER_MAX_S)
-    try:
-        until = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max((until - now).total_seconds(), 0.0), _RETRY_AFTER_MAX_S)
 
 
 def refusal(status: int, body: bytes, where: str, wait_s: float | None) -> FetchFailed:

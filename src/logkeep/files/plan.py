@@ -12,7 +12,8 @@ or doubled changes nothing. Reasons, in the order they are looked for:
     proof       seen empty, but never provably (see files.evidence): alone
     lookback    closed within ``lookback``: once a poll, for late files
     sweep       within the vendor's window: once a sweep, for very late, changed and withdrawn files
-    last        within five days of deletion and not proven since: no hour expires without a last provable look
+    last        near deletion and not proven since it came within five days of it: no hour expires without a last
+                provable look (the sweep usually has done it; hours it could not prove are asked alone)
 
 Due hours are then covered by the fewest spans of at most ``span_hours``. Hours that must be asked alone are kept out
 of their neighbours' spans: the newest, those that failed by themselves, those that need proof, and the hour that
@@ -33,6 +34,8 @@ DANGER = timedelta(days=5)
 """An hour this close to its deletion gets a last provable look, and an alert if anything of it is missing."""
 SPAN_LIMIT_LASTS = timedelta(days=1)
 """How long a smaller span that the vendor forced upon us is remembered before longer ones are tried again."""
+A_SWEEP = timedelta(days=1)
+"""The daily sweep gets this long to make the last look before it is planned by itself."""
 FEW_HOURS = 2
 """Up to this many blank hours in a row are cheaper to ask alone (one request each) than in a shifted span (two)."""
 
@@ -94,7 +97,7 @@ def plan(
     account: AccountRecord,
     hours: Mapping[Hour, HourRecord],
     files: Mapping[Hour, FileFacts],
-    adrift: Iterable[FileRecord],
+    wanting: Iterable[FileRecord],
     policy: Policy,
     moment: Moment,
 ) -> list[Ask]:
@@ -104,15 +107,18 @@ def plan(
         account: whose hours.
         hours: every record of the window.
         files: how the files of those hours stand.
-        adrift: wanted files whose hour is unknown: the span they were last seen in is listed again.
+        wanting: files that need a fresh address now; where their hour is unknown, the span they were last seen in.
         policy: the settings.
         moment: the time.
     """
     limit = span_limit(account, policy, moment.now)
+    files_wanted = list(wanting)
+    fetching = {file.hour for file in files_wanted if file.hour is not None}
     due = {
         hour: why
         for hour in _window(account, moment.now)
-        if (why := _why(hours.get(hour, HourRecord(hour)), files.get(hour, NO_FILES), policy, moment)) is not None
+        if (why := _why(hours.get(hour, HourRecord(hour)), files.get(hour, NO_FILES), hour in fetching, policy, moment))
+        is not None
     }
     second = {hour for hour, why in due.items() if why is Why.SECOND}
     few = {hour for run in runs(second) if len(run) <= FEW_HOURS for hour in run}
@@ -120,11 +126,11 @@ def plan(
     walls = alone | {hour for hour, record in hours.items() if record.ask_alone}
     shared = set(due) - alone
     first_length = max(limit // 2, 1) if shared and shared <= second else limit
-    spans = [Span(hour, hour) for hour in alone]
+    spans = [_single(hour, hours.get(hour), limit, moment.now) for hour in alone]
     for span in cover(shared, limit, walls, first_length=first_length):
         spans.extend(_with_new_boundaries(span, [hours[h] for h in span if h in second]))
     asks = [_ask(span, due) for span in spans]
-    asks.extend(_adrift_asks(adrift, spans, limit, moment))
+    asks.extend(_adrift_asks([file for file in files_wanted if file.hour is None], spans, limit))
     return sorted(asks, key=lambda ask: (ask.expires_at, ask.span))
 
 
@@ -136,7 +142,7 @@ def _window(account: AccountRecord, now: datetime) -> list[Hour]:
     return [edge, *hours] if expires_at(edge) > now else hours
 
 
-def _why(record: HourRecord, files: FileFacts, policy: Policy, moment: Moment) -> Why | None:
+def _why(record: HourRecord, files: FileFacts, fetching: bool, policy: Policy, moment: Moment) -> Why | None:
     now, hour = moment.now, record.hour
     if record.lost_at is not None:
         return None
@@ -148,9 +154,7 @@ def _why(record: HourRecord, files: FileFacts, policy: Policy, moment: Moment) -
         return Why.FAILED
     if record.listed_at is None:
         return Why.NEVER
-    if any(file.attempted_at is None or file.attempted_at < moment.poll_since for file in files.failing) or (
-        files.missing > len(files.failing)
-    ):
+    if fetching:
         return Why.FETCH
     if age >= policy.settle and (why := _lacks_evidence(record, files)) is not None:
         return why
@@ -158,10 +162,14 @@ def _why(record: HourRecord, files: FileFacts, policy: Policy, moment: Moment) -
         return Why.LOOKBACK
     if age <= RETENTION and record.listed_at < moment.sweep_since:
         return Why.SWEEP
-    last_look_from = expires_at(hour) - DANGER
-    if last_look_from <= now < expires_at(hour) and (record.attested_at is None or record.attested_at < last_look_from):
-        return Why.LAST
-    return None
+    return Why.LAST if _needs_last_look(record, now) else None
+
+
+def _needs_last_look(record: HourRecord, now: datetime) -> bool:
+    left = expires_at(record.hour) - now
+    looked_since = expires_at(record.hour) - DANGER
+    proven = record.attested_at is not None and record.attested_at >= looked_since
+    return timedelta() < left <= DANGER - A_SWEEP and not proven
 
 
 def _lacks_evidence(record: HourRecord, files: FileFacts) -> Why | None:
@@ -205,6 +213,14 @@ def cover(
     return spans
 
 
+def _single(hour: Hour, record: HourRecord | None, limit: int, now: datetime) -> Span:
+    """The hour alone; with a neighbour where alone it was seen blank already and a second look must differ."""
+    alone = Span(hour, hour)
+    if record is None or record.blanks != 1 or record.blank_span != alone or limit == 1:
+        return alone
+    return Span(hour, hour + 1) if hour + 1 < Hour.of(now) else Span(hour + -1, hour)
+
+
 def _with_new_boundaries(span: Span, seen_blank: Sequence[HourRecord]) -> Iterable[Span]:
     """The span itself, or its halves where it would only repeat the look that some hour already had."""
     if len(span) > 1 and any(record.blank_span == span for record in seen_blank):
@@ -217,12 +233,10 @@ def _ask(span: Span, due: Mapping[Hour, Why]) -> Ask:
     return Ask(span, due[first].value, expires_at(first))
 
 
-def _adrift_asks(files: Iterable[FileRecord], spans: Sequence[Span], limit: int, moment: Moment) -> list[Ask]:
+def _adrift_asks(files: Iterable[FileRecord], spans: Sequence[Span], limit: int) -> list[Ask]:
     asks: dict[Span, Ask] = {}
     for file in files:
-        tried = file.attempted_at is not None and file.attempted_at >= moment.poll_since
-        covered = any(file.seen_in.first in span and file.seen_in.last in span for span in spans)
-        if tried or covered or file.lost_at is not None:
+        if any(file.seen_in.first in span and file.seen_in.last in span for span in spans):
             continue
         for span in cover(file.seen_in, limit):
             asks[span] = Ask(span, Why.FETCH.value, file.first_seen_at + RETENTION)

@@ -14,6 +14,8 @@ from typing import Any
 
 from logkeep.simulator.witness import Request
 
+TARGETS = ("self", "loop", "http", "private", "host", "relative", "file")
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -62,6 +64,8 @@ class Fault:
     def __post_init__(self) -> None:
         if (self.kind == "patch") != (self.patch is not None):
             raise ValueError("kind 'patch' and a patch go together")
+        if self.to not in TARGETS:
+            raise ValueError(f"a redirect cannot lead to {self.to!r}; choose from {', '.join(TARGETS)}")
 
     def concerns(self, request: Request) -> bool:
         """Whether the request is of the sort this fault strikes."""

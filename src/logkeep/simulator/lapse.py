@@ -13,5 +13,6 @@ class TimeLapse:
         self._began_s = monotonic()
 
     def __call__(self) -> datetime:
+        """Now, in UTC."""
         passed = (monotonic() - self._began_s) * self.speed
         return datetime.fromtimestamp(self._start.timestamp() + passed, UTC)

@@ -3,10 +3,13 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from aiohttp import web
 
+_NEVER_SENT = 499
 HTML_PAGE = (
     "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>\n"
 )
@@ -30,17 +33,32 @@ def xml(status: int, code: str, message: str, *, retry_after: str | None = None)
     return web.Response(status=status, text=text, content_type="application/xml", headers=headers)
 
 
+def http_date(moment: datetime) -> str:
+    """A moment as HTTP writes it."""
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
+
+
+def sent_status(response: web.StreamResponse) -> int | None:
+    """The status that the client may have seen; None where the connection was cut first."""
+    return None if response.status == _NEVER_SENT else response.status
+
+
 class Wire:
     """The connections of one cloud. ``stopping`` ends what would otherwise be silent for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
         self.stopping = asyncio.Event()
+        self._now = now
+
+    async def stamp(self, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Put the cloud's own time into ``Date`` just before the headers leave."""
+        response.headers["Date"] = http_date(self._now())
 
     def cut(self, request: web.BaseRequest) -> web.Response:
         """Close the connection after what was written so far; the returned response never leaves."""
         if request.transport is not None:
             request.transport.close()
-        return web.Response(status=499)
+        return web.Response(status=_NEVER_SENT)
 
     def reset(self, request: web.BaseRequest) -> web.Response:
         """Reset the connection (TCP RST); the returned response never leaves."""
@@ -48,7 +66,7 @@ class Wire:
             connection: socket.socket = request.transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             request.transport.abort()
-        return web.Response(status=499)
+        return web.Response(status=_NEVER_SENT)
 
     async def stall(self, request: web.BaseRequest) -> web.Response:
         """Say nothing until the client leaves or the cloud stops."""

@@ -1,5 +1,6 @@
 """What the simulated servers saw: every request, how it ended, what was wrong with it."""
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ KEPT_HEADERS = (
 class Request:
     """One request. ``kind`` is token, list, download, user, traffic or other.
 
-    ``status`` is the HTTP status that was begun, None while nothing was sent or when the connection was cut before.
+    ``status`` is the HTTP status sent, None while the answer is being made or when the connection was cut before it.
     ``code`` is the envelope's code where an honest envelope was made. ``fault`` names what was injected.
     """
 
@@ -62,6 +63,7 @@ class Witness:
         self._counts: Counter[str] = Counter()
         self._in_flight: Counter[str] = Counter()
         self._peaks: Counter[str] = Counter()
+        self._arrival = asyncio.Event()
         self.violations: list[str] = []
 
     @contextmanager
@@ -69,6 +71,8 @@ class Witness:
         """Count a request and keep it in flight for as long as the context lasts."""
         self._requests.append(request)
         self._counts[request.kind] += 1
+        self._arrival.set()
+        self._arrival = asyncio.Event()
         self._in_flight[request.kind] += 1
         self._peaks[request.kind] = max(self._peaks[request.kind], self._in_flight[request.kind])
         try:
@@ -87,6 +91,11 @@ class Witness:
     def count(self, kind: str | None = None) -> int:
         """How many requests of a kind came since the start or the last reset."""
         return sum(self._counts.values()) if kind is None else self._counts[kind]
+
+    async def until(self, kind: str, count: int) -> None:
+        """Wait until so many requests of a kind have come since the start or the last reset."""
+        while self._counts[kind] < count:
+            await self._arrival.wait()
 
     def peak(self, kind: str) -> int:
         """The most requests of a kind that were ever in flight together."""

@@ -84,7 +84,9 @@ class Archive:
     def _publish_one(self, publication: Publication, parts: tuple[str, ...]) -> None:
         temp_name, name = folders.checked_name(publication.temp_name), parts[-1]
         with (
-            folders.opened(self._staging) as staging_fd,  # before any folder is made: it is missing on an unmounted disk
+            folders.opened(
+                self._staging
+            ) as staging_fd,  # before any folder is made: it is missing on an unmounted disk
             folders.opened(self._root) as root_fd,
             folders.opened_below(root_fd, parts[:-1], folders.make) as parent_fd,
         ):
@@ -96,6 +98,7 @@ class Archive:
             if not folders.holds(staging_fd, temp_name):
                 where = shown(self._root / publication.path)
                 raise StorageError(f"cannot publish {where}: nothing is staged as {shown(temp_name)}")
+            os.close(folders.open_regular(staging_fd, temp_name))
             os.rename(temp_name, name, src_dir_fd=staging_fd, dst_dir_fd=parent_fd)
 
     def _require_same(self, publication: Publication, parent_fd: int, name: str) -> None:

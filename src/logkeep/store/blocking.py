@@ -14,6 +14,19 @@ from typing import TypeVar
 from logkeep.errors import StorageError, StorageFull
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ADVICE = {
+    errno.EACCES: "let the user that runs logkeep write there",
+    errno.EPERM: "let the user that runs logkeep own it",
+    errno.EROFS: "mount it for writing",
+    errno.ENOENT: "is its disk mounted?",
+    errno.ENOTDIR: "something on the way is not a folder",
+    errno.ELOOP: "a symlink is never followed inside the archive",
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "raise the quota",
+    errno.EIO: "look after the disk",
+    errno.ESTALE: "mount it again",
+    errno.EMFILE: "raise the limit of open files",
+}
 _SHOWN_CHARS = 300
 
 Result = TypeVar("Result")
@@ -38,7 +51,7 @@ async def in_thread(call: Callable[[], Result]) -> Result:
 
 @contextmanager
 def told_as_storage_error(operation: str, where: str | PurePath) -> Iterator[None]:
-    """Let an ``OSError`` of the block leave as ``cannot <operation> <where>: <what the system said>``.
+    """Let an ``OSError`` of the block leave as ``cannot <operation> <where>: <what the system said> (<what to do>)``.
 
     Raises:
         StorageFull: the system said that there is no room, or the quota is used up.
@@ -49,7 +62,8 @@ def told_as_storage_error(operation: str, where: str | PurePath) -> Iterator[Non
     except OSError as failure:
         kind = StorageFull if failure.errno in _NO_ROOM else StorageError
         said = failure.strerror or type(failure).__name__
-        raise kind(f"cannot {operation} {shown(where)}: {said}") from failure
+        advice = _ADVICE.get(failure.errno or 0)
+        raise kind(f"cannot {operation} {shown(where)}: {said}" + (f" ({advice})" if advice else "")) from failure
 
 
 def shown(where: str | PurePath) -> str:

@@ -8,7 +8,7 @@ Everything here blocks and raises ``OSError`` as the system does; callers run it
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from logkeep.errors import StorageError
@@ -56,7 +56,7 @@ def opened(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def opened_below(top_fd: int, parts: Iterable[str], step: Callable[[int, str], int]) -> Iterator[int]:
-    """A descriptor of the folder that ``parts`` lead to; ``step`` (``enter`` or ``make``) opens one name in a folder."""
+    """A descriptor of the folder that ``parts`` lead to; ``step`` (``enter``, ``make``) opens one name in a folder."""
     held = os.dup(top_fd)
     try:
         for part in parts:
@@ -100,7 +100,7 @@ def open_regular(parent_fd: int, name: str) -> int:
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)
-    raise StorageError(f"refusing to read {shown(name)}: it is not a plain file")
+    raise StorageError(f"refusing {shown(name)}: it is not a plain file")
 
 
 def holds(parent_fd: int, name: str) -> bool:
@@ -118,8 +118,33 @@ def sync(folder: Path) -> None:
         os.fsync(fd)
 
 
-def move(source: Path, target: Path) -> None:
-    """Rename between two of our own folders, durably; what lay at ``target`` is replaced."""
-    source.rename(target)
-    sync(target.parent)
-    sync(source.parent)
+def move(source: Path, source_name: str, target: Path, target_name: str) -> bool:
+    """Rename durably from one of our own folders into another, over what lay there; False when nothing lay at source.
+
+    A missing folder is an error, not "nothing": its disk may be gone.
+    """
+    with opened(source) as source_fd, opened(target) as target_fd:
+        if not holds(source_fd, source_name):
+            return False
+        os.rename(source_name, target_name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+        os.fsync(target_fd)
+        os.fsync(source_fd)
+    return True
+
+
+def remove(folder: Path, name: str) -> None:
+    """Remove a file; no error when it is gone already. Not synced: one that a power cut brings back harms nobody."""
+    with opened(folder) as fd, suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=fd)
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """The plain files in a folder, and their bytes."""
+    found: dict[str, int] = {}
+    with opened(folder) as fd, os.scandir(fd) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # removed since it was listed
+                facts = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(facts.st_mode):
+                    found[entry.name] = facts.st_size
+    return found

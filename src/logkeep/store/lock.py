@@ -52,9 +52,7 @@ class StorageLock:
         with told_as_storage_error("lock", self._path):
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _FILE_MODE)
             try:
-                if not _taken(fd, fcntl.LOCK_EX, tries=_TRIES):
-                    raise LockHeld(_described(fd))
-                _write(fd, self._holder_line())
+                self._take(fd)
             except BaseException:
                 os.close(fd)
                 raise
@@ -98,14 +96,16 @@ class StorageLock:
     ) -> None:
         self.release()
 
-    def _holder_line(self) -> bytes:
+    def _take(self, fd: int) -> None:
+        if not _taken(fd, fcntl.LOCK_EX, tries=_TRIES):
+            raise LockHeld(_described(fd))
         facts = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started_at": rfc3339(self._clock.now()),
             "command": shlex.join(sys.argv)[:_FIELD_CHARS],
         }
-        return json.dumps(facts).encode() + b"\n"
+        _write(fd, json.dumps(facts).encode() + b"\n")
 
 
 def _taken(fd: int, how: int, *, tries: int) -> bool:

@@ -12,12 +12,10 @@ from pathlib import Path, PurePosixPath
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 
-_NETWORK = frozenset(
-    "9p afs beegfs ceph cifs coda davfs gfs lustre ncpfs nfs nfs4 ocfs2 orangefs pvfs2 smb3 smbfs".split()
-)
-_NETWORK_FUSE = frozenset(
-    "blobfuse ceph cosfs curlftpfs davfs2 gcsfuse glusterfs goofys juicefs mount-s3 mountpoint-s3 ossfs rclone s3fs"
-    " seaweedfs smbnetfs sshfs".split()
+_NETWORK = re.compile(
+    r"9p|afs|beegfs|ceph|cifs|coda|davfs|lustre|ncpfs|nfs4?|orangefs|pvfs2|smb3|smbfs"
+    r"|fuse(blk)?\.(blobfuse2?|ceph|cosfs|curlftpfs|davfs2?|gcsfuse|glusterfs|goofys|juicefs|mount(point)?-s3|ossfs"
+    r"|rclone|s3fs|seaweedfs|smbnetfs|sshfs)"
 )
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _SEPARATOR = "-"
@@ -45,17 +43,14 @@ def mount_of(path: PurePosixPath, mounts: Iterable[Mount]) -> Mount | None:
     """
     found: Mount | None = None
     for mount in mounts:
-        if path.is_relative_to(mount.point) and (
-            found is None or len(mount.point.parts) >= len(found.point.parts)
-        ):
+        if path.is_relative_to(mount.point) and (found is None or len(mount.point.parts) >= len(found.point.parts)):
             found = mount
     return found
 
 
 def is_network(kind: str) -> bool:
     """Whether files of this kind of file system are served by another machine."""
-    family, _, driver = kind.partition(".")
-    return family in _NETWORK or (family in {"fuse", "fuseblk"} and driver in _NETWORK_FUSE)
+    return _NETWORK.fullmatch(kind) is not None
 
 
 def network_file_system_at(path: Path, mountinfo: Path = MOUNTINFO) -> str | None:

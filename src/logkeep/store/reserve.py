@@ -10,9 +10,8 @@ from pathlib import Path
 from logkeep.store.blocking import told_as_storage_error
 from logkeep.store.folders import FILE_MODE
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_CANNOT_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL})
-_ZEROS = bytes(1 << 20)
+# no room after all, not for such a file, or a file system and C library that cannot set blocks aside
+_NOT_TO_BE_HAD = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EOPNOTSUPP, errno.EINVAL})
 
 
 class Reserve:
@@ -32,13 +31,13 @@ class Reserve:
             return True
 
     def restore(self) -> bool:
-        """Take the room if as much again, and more, stays free; whether the reserve is there now.
+        """Take the room if more than as much again stays free; True when it was taken just now.
 
         A reserve of another size, or one whose making was interrupted, is made anew.
         """
         with told_as_storage_error("make the reserve", self._path):
             if self._is_whole():
-                return True
+                return False
             self._path.unlink(missing_ok=True)
             if self._size_bytes == 0 or free_bytes(self._path.parent) <= 2 * self._size_bytes:
                 return False
@@ -52,13 +51,13 @@ class Reserve:
         return self._size_bytes > 0 and found.st_size == self._size_bytes
 
     def _allocate(self) -> bool:
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         try:
             os.fchmod(fd, FILE_MODE)
-            _take(fd, self._size_bytes)
+            os.posix_fallocate(fd, 0, self._size_bytes)
         except OSError as failure:
-            self._path.unlink()
-            if failure.errno in _NO_ROOM:
+            self._path.unlink(missing_ok=True)
+            if failure.errno in _NOT_TO_BE_HAD:
                 return False
             raise
         finally:
@@ -70,14 +69,3 @@ def free_bytes(folder: Path) -> int:
     """Room left for a user without privileges on the file system of ``folder``."""
     facts = os.statvfs(folder)
     return facts.f_bavail * facts.f_frsize
-
-
-def _take(fd: int, size_bytes: int) -> None:
-    """Have the file system set blocks aside; where it cannot (some network and older ones), write them."""
-    try:
-        os.posix_fallocate(fd, 0, size_bytes)
-    except OSError as failure:
-        if failure.errno not in _CANNOT_ALLOCATE:
-            raise
-        for offset_bytes in range(0, size_bytes, len(_ZEROS)):
-            os.pwrite(fd, _ZEROS[: size_bytes - offset_bytes], offset_bytes)

@@ -136,17 +136,20 @@ class LocalSink:
         """Open a staged object and cut it to the bytes to keep; the position is their end."""
         fd = os.open(path, flags | os.O_NOFOLLOW)
         try:
-            found_bytes = os.fstat(fd).st_size
-            if found_bytes < self._keep_bytes:
-                raise StorageError(
-                    f"cannot resume {shown(self._path)}: {self._keep_bytes} bytes should be staged, {found_bytes} are"
-                )
-            os.ftruncate(fd, self._keep_bytes)
-            os.lseek(fd, self._keep_bytes, os.SEEK_SET)
+            self._cut(fd)
         except BaseException:
             os.close(fd)
             raise
         return fd
+
+    def _cut(self, fd: int) -> None:
+        found_bytes, keep_bytes = os.fstat(fd).st_size, self._keep_bytes
+        if found_bytes < keep_bytes:
+            raise StorageError(
+                f"cannot resume {shown(self._path)}: {keep_bytes} bytes should be staged, {found_bytes} are"
+            )
+        os.ftruncate(fd, keep_bytes)
+        os.lseek(fd, keep_bytes, os.SEEK_SET)
 
 
 def created(path: str, flags: int) -> int:

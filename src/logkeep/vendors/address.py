@@ -28,7 +28,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _RELAYS = ipaddress.IPv4Network("192.88.99.0/24")
 
 
-class AddressRefused(Exception):  # noqa: N818 - like every other refusal here, it is named by what happened
+class AddressRefused(Exception):
     """The address must not be asked. ``reason`` is one line that names the host at most, never path or query."""
 
     def __init__(self, reason: str) -> None:

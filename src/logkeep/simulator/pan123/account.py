@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from itertools import chain
 from random import Random
-from typing import Any, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 from urllib.parse import quote
 
 from logkeep.simulator.content import Content, Held, Joined, as_content, exact_gzip, log_gzip, sized_content
@@ -18,6 +18,33 @@ from logkeep.simulator.pan123.tokens import TokenDesk
 
 SMALL_LOG_BYTES = (200, 4_000)
 GROWTH_BYTES = 97
+_GAP_SHARE = 0.2
+_SUFFIXES = (".gz", ".gz", ".log.gz")
+
+
+class Publication(TypedDict, total=False):
+    """How ``Account.publish`` offers a file; whatever is left out is the vendor's habit."""
+
+    content: bytes | Content
+    """Its bytes; by default a small seeded gzip log, or what ``size`` says."""
+    size: int
+    """Valid gzip of exactly so many bytes, generated while it is read from 8 MiB on."""
+    size_range: tuple[int, int]
+    """Uncompressed bytes of the default content."""
+    name: str
+    """``fileName``; by default the vendor's pattern with either suffix."""
+    file_id: int | str
+    """By default the next number, after a gap now and then."""
+    listed_size: int
+    """``fileSize``, if it is to differ from the truth."""
+    visible_from: datetime
+    """By default the hour's end plus ``publish_delay``: files of hours to come appear by themselves."""
+    withdrawn_at: datetime
+    """When it vanishes."""
+    midnight: Literal["00:00", "24:00"]
+    """How the end of the hour 23 is written."""
+    overrides: Mapping[str, Any]
+    """Keys of the listing row replaced, added, or removed with ``OMIT``."""
 
 
 class Account:
@@ -55,67 +82,38 @@ class Account:
         self._last_id = 0
 
     @overload
-    def publish(self, hour: datetime | str, *, count: None = None, **how: Any) -> OfferedFile: ...
+    def publish(self, hour: datetime | str, *, count: None = None, **how: Unpack[Publication]) -> OfferedFile: ...
 
     @overload
-    def publish(self, hour: datetime | str, *, count: int, **how: Any) -> list[OfferedFile]: ...
+    def publish(self, hour: datetime | str, *, count: int, **how: Unpack[Publication]) -> list[OfferedFile]: ...
 
-    def publish(self, hour: datetime | str, *, count: int | None = None, **how: Any) -> OfferedFile | list[OfferedFile]:
-        """Offer one file of an hour, or a list of ``count`` files; ``how`` is told by ``publish_one``."""
+    def publish(
+        self, hour: datetime | str, *, count: int | None = None, **how: Unpack[Publication]
+    ) -> OfferedFile | list[OfferedFile]:
+        """Offer one file, or a list of ``count`` files, of an hour: any aware moment of it, or ``YYYYMMDDHH``."""
         if count is None:
-            return self.publish_one(hour, **how)
-        return [self.publish_one(hour, **how) for _ in range(count)]
+            return self._offer(hour_start(hour), how)
+        return [self._offer(hour_start(hour), how) for _ in range(count)]
 
-    def publish_one(  # noqa: PLR0913: the facts of one file
-        self,
-        hour: datetime | str,
-        *,
-        content: bytes | Content | None = None,
-        size: int | None = None,
-        name: str | None = None,
-        file_id: int | str | None = None,
-        listed_size: int | None = None,
-        visible_from: datetime | None = None,
-        withdrawn_at: datetime | None = None,
-        overrides: Mapping[str, Any] | None = None,
-        size_range: tuple[int, int] = SMALL_LOG_BYTES,
-    ) -> OfferedFile:
-        """Offer one file.
-
-        Args:
-            hour: any aware moment of the hour, or ``YYYYMMDDHH`` (+08:00).
-            content: its bytes; by default a small seeded gzip log, or with ``size`` a valid gzip of exactly that size,
-                generated while it is read from 8 MiB on.
-            size: see ``content``.
-            name: ``fileName``; by default the vendor's pattern with either suffix.
-            file_id: by default the next number, after a gap now and then.
-            listed_size: ``fileSize`` if it is to differ from the truth.
-            visible_from: by default the hour's end plus ``publish_delay``: files of hours to come appear by themselves.
-            withdrawn_at: when it vanishes.
-            overrides: keys of the listing row replaced, added, or removed with ``OMIT``.
-            size_range: uncompressed bytes of the default content.
-        """
-        start = hour_start(hour)
+    def _offer(self, start: datetime, how: Publication) -> OfferedFile:
         self._count += 1
-        new_id = self._next_id() if file_id is None else file_id
-        if isinstance(new_id, int):
-            self._last_id = max(self._last_id, new_id)
-        midnight = self._midnight()
-        suffix = self._rng.choice((".gz", ".gz", ".log.gz"))
-        name = file_name(start, midnight, suffix) if name is None else name
+        midnight = how.get("midnight") or self._midnight()
+        name = how.get("name")
+        if name is None:
+            name = file_name(start, midnight, self._rng.choice(_SUFFIXES))
         file = OfferedFile(
             account=self.client_id,
-            file_id=new_id,
+            file_id=self._id(how.get("file_id")),
             hour=start,
             name=name,
-            content=self._content(content, size, size_range),
+            content=self._content(how),
             path=self._path(start, name),
             seq=self._count,
             midnight=midnight,
-            visible_from=start + HOUR + self._quirks.publish_delay if visible_from is None else visible_from,
-            withdrawn_at=withdrawn_at,
-            listed_size=listed_size,
-            overrides=dict(overrides or {}),
+            visible_from=how.get("visible_from", start + HOUR + self._quirks.publish_delay),
+            withdrawn_at=how.get("withdrawn_at"),
+            listed_size=how.get("listed_size"),
+            overrides=how.get("overrides", {}),
         )
         self._by_hour.setdefault(hour_index(start), []).append(file)
         self._register(self, file)
@@ -132,12 +130,12 @@ class Account:
         """Offer files for the last ``hours`` hours that closed before ``end`` (default: now), oldest first."""
         first_open = hour_start(self._quirks.now() if end is None else end)
         starts = (first_open - HOUR * back for back in range(hours, 0, -1))
-        return [self.publish_one(start, size_range=size_range) for start in starts for _ in range(files_per_hour)]
+        return [self.publish(start, size_range=size_range) for start in starts for _ in range(files_per_hour)]
 
     def publish_official_sample(self) -> list[OfferedFile]:
         """The five files of the vendor's own example (2025-06-20), in its order: same ids, names, sizes and ranges."""
         files = [
-            self.publish_one(hour, file_id=file_id, name=name, size=size)
+            self.publish(hour, file_id=file_id, name=name, size=size)
             for file_id, name, size, hour in reversed(OFFICIAL_SAMPLE)
         ]
         return files[::-1]
@@ -177,20 +175,24 @@ class Account:
         """A row for the traffic endpoint (``direct-link/log``), counted at a moment."""
         self.traffic_rows.append((at, row))
 
-    def _content(self, content: bytes | Content | None, size: int | None, size_range: tuple[int, int]) -> Content:
-        if content is not None:
-            return as_content(content)
-        if size is not None:
-            return sized_content(size, f"{self._quirks.seed}|{self.client_id}|{self._count}")
-        return Held(log_gzip(self._rng, size_range))
+    def _content(self, how: Publication) -> Content:
+        if "content" in how:
+            return as_content(how["content"])
+        if "size" in how:
+            return sized_content(how["size"], f"{self._quirks.seed}|{self.client_id}|{self._count}")
+        return Held(log_gzip(self._rng, how.get("size_range", SMALL_LOG_BYTES)))
 
-    def _next_id(self) -> int:
-        gap = self._rng.randint(1, 3) if self._rng.random() < 0.2 else 0  # noqa: PLR2004: one in five
-        return self._last_id + 1 + gap
+    def _id(self, given: int | str | None) -> int | str:
+        gap = self._rng.randint(1, 3) if self._rng.random() < _GAP_SHARE else 0
+        new_id = self._last_id + 1 + gap if given is None else given
+        if isinstance(new_id, int):
+            self._last_id = max(self._last_id, new_id)
+        return new_id
 
-    def _midnight(self) -> Any:
-        styles = self._quirks.midnight
-        return styles if styles != "mixed" else ("00:00", "24:00")[self._count % 2]
+    def _midnight(self) -> Literal["00:00", "24:00"]:
+        if self._quirks.midnight == "mixed":
+            return "24:00" if self._count % 2 else "00:00"
+        return self._quirks.midnight
 
     def _path(self, start: datetime, name: str) -> str:
         day = f"{start.astimezone(CHINA):%Y%%2F%m%%2f%d}"

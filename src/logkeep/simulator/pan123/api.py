@@ -18,15 +18,16 @@ from logkeep.simulator.pan123.listing import page_of, read_query, rows_listed
 from logkeep.simulator.pan123.offered import CHINA, OfferedFile
 from logkeep.simulator.pan123.quirks import Quirks
 from logkeep.simulator.pan123.related import traffic_page, user_info
+from logkeep.simulator.wire import Wire, sent_status
 from logkeep.simulator.witness import KEPT_HEADERS, Request, Witness
-from logkeep.simulator.wire import Wire
 
-TOKEN_PATH = "/api/v1/access_token"  # noqa: S105: a path
+TOKEN_PATH = "/api/v1/access_token"  # noqa: S105 - a path
 LOGS_PATH = "/api/v1/direct-link/offline/logs"
 TRAFFIC_PATH = "/api/v1/direct-link/log"
 USER_PATH = "/api/v1/user/info"
 PLATFORM = "open_platform"
 _PACE_SLACK = 0.1
+_UNTRACED_SHARE = 0.3
 
 
 class Api:
@@ -65,12 +66,12 @@ class Api:
     def _handler(self, kind: str, answer: Callable[[Request], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
             with self._witness.watch(await self._read(kind, request)) as seen:
-                request["seen"] = seen
                 exchange = Exchange(request, seen, lambda: self._honest(seen, answer), self._quirks, self._wire)
                 struck = self._faults.take(seen)
-                if struck is None:
-                    return exchange.reply()
-                return await API_FAULTS[struck.fault.kind](exchange, struck.fault)
+                failing = None if struck is None else API_FAULTS[struck.fault.kind](exchange, struck.fault)
+                response = exchange.reply() if failing is None else await failing
+                seen.status = sent_status(response)
+                return response
 
         return handle
 
@@ -97,13 +98,12 @@ class Api:
 
     def _honest(self, seen: Request, answer: Callable[[Request], Any]) -> dict[str, Any]:
         try:
-            if seen.headers.get("Platform") != PLATFORM:
-                raise Refused(1, "请求头Platform错误")
+            _require_platform(seen)
             made = Envelope(0, OK_MESSAGE, answer(seen))
         except Refused as refused:
             made = refused.envelope
         seen.code = made.code
-        trace_id = "" if self._rng.random() < 0.3 else f"{self._rng.getrandbits(128):032x}"  # noqa: PLR2004
+        trace_id = "" if self._rng.random() < _UNTRACED_SHARE else f"{self._rng.getrandbits(128):032x}"
         return made.body(trace_id)
 
     def _token(self, seen: Request) -> dict[str, Any]:
@@ -163,3 +163,8 @@ class Api:
         if len(recent) >= limit:
             raise Refused(429, words.TOO_FREQUENT)
         recent.append(now)
+
+
+def _require_platform(seen: Request) -> None:
+    if seen.headers.get("Platform") != PLATFORM:
+        raise Refused(1, "请求头Platform错误")

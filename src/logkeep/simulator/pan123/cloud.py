@@ -3,8 +3,7 @@
 import asyncio
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import datetime, timedelta
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -46,13 +45,13 @@ class Pan123Cloud(Quirks):
         self._objects: dict[str, OfferedFile] = {}
         self._signer = Signer(Random(f"{self.seed}|signer").randbytes(32))
         self._runners: list[web.AppRunner] = []
-        self._wire = Wire()
+        self._wire = Wire(self._server_time)
         self._ports = (0, 0)
 
     def add_account(
         self,
         client_id: str = "simulated-client",
-        client_secret: str = "simulated-secret",  # noqa: S107: opens nothing but a simulator
+        client_secret: str = "simulated-secret",  # noqa: S107 - opens nothing but a simulator
         *,
         developer_rights: bool = True,
     ) -> Account:
@@ -81,7 +80,7 @@ class Pan123Cloud(Quirks):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Open both servers; port 0 takes the port of the last start, or any free one."""
-        self._wire = Wire()
+        self._wire = Wire(self._server_time)
         downloads = Downloads(
             self, self._objects, signer=self._signer, faults=self.faults, witness=self.witness, wire=self._wire
         )
@@ -103,20 +102,15 @@ class Pan123Cloud(Quirks):
         self._ports = (_port(self.base_url), _port(self.download_base))
 
     async def _serve(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> str:
-        app.on_response_prepare.append(self._stamp)
+        app.on_response_prepare.append(self._wire.stamp)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_S)
         self._runners.append(runner)
         await runner.setup()
         await web.TCPSite(runner, host, port, ssl_context=tls).start()
         return f"{'http' if tls is None else 'https'}://{host}:{runner.addresses[0][1]}"
 
-    async def _stamp(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Put the cloud's own time into ``Date``, and note the status of what really leaves."""
-        moment = (self.now() + self.date_offset).astimezone(UTC)
-        response.headers["Date"] = format_datetime(moment, usegmt=True)
-        seen: Request | None = request.get("seen")
-        if seen is not None and request.transport is not None and not request.transport.is_closing():
-            seen.status = response.status
+    def _server_time(self) -> datetime:
+        return self.now() + self.date_offset
 
     async def stop(self) -> None:
         """Close both servers; silent answers end at once, others within a second."""
@@ -147,6 +141,10 @@ class Pan123Cloud(Quirks):
         """How many requests of a kind came since the start or the last ``reset``."""
         return self.witness.count(kind)
 
+    async def until(self, kind: str, count: int) -> None:
+        """Wait until so many requests of a kind have come since the start or the last ``reset``."""
+        await self.witness.until(kind, count)
+
     def peak(self, kind: str) -> int:
         """The most requests of a kind that were in flight together."""
         return self.witness.peak(kind)
@@ -174,7 +172,7 @@ class Pan123Cloud(Quirks):
             while next_hour + HOUR <= self.now():
                 account.publish(next_hour, count=files_per_hour)
                 next_hour += HOUR
-            if late_every is not None and late_at is not None and late_at <= self.now():
+            while late_every is not None and late_at is not None and late_at <= self.now():
                 account.publish(next_hour - HOUR * rng.randint(1, _LATE_HOURS))
                 late_at += late_every
             await asyncio.sleep(check_every.total_seconds())

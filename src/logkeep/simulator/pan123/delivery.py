@@ -15,7 +15,6 @@ from logkeep.simulator.content import PIECE_BYTES, Content
 from logkeep.simulator.wire import Wire, xml
 from logkeep.simulator.witness import Request
 
-LAST_MODIFIED = "Fri, 20 Jun 2025 08:05:00 GMT"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 
 
@@ -26,6 +25,7 @@ class Delivery:
     Attributes:
         content: the bytes of the whole object as this answer sees it.
         etag: validator offered and compared with If-Range; None offers none.
+        last_modified: the other validator, always offered.
         encoding: ``Content-Encoding``, if any.
         honours_range: whether a Range gets a 206.
         shift: a 206 starts so many bytes beside the offset asked for.
@@ -41,6 +41,7 @@ class Delivery:
 
     content: Content
     etag: str | None
+    last_modified: str
     encoding: str | None = None
     honours_range: bool = True
     shift: int = 0
@@ -58,10 +59,11 @@ async def deliver(request: web.Request, seen: Request, delivery: Delivery, wire:
     """Send the object, or the part of it that was asked for."""
     part = _part(request, delivery)
     if part is not None and part.start >= delivery.content.size:
-        response = xml(416, "InvalidRange", "The requested range is not satisfiable")
-        response.headers["Content-Range"] = f"bytes */{delivery.content.size}"
-        return response
+        refusal = xml(416, "InvalidRange", "The requested range is not satisfiable")
+        refusal.headers["Content-Range"] = f"bytes */{delivery.content.size}"
+        return refusal
     response = _headers(delivery, part)
+    seen.status = response.status
     await response.prepare(request)
     promised = _sent_range(delivery, part)
     stop = promised.stop if delivery.stop_after is None else min(promised.stop, promised.start + delivery.stop_after)
@@ -88,7 +90,7 @@ def _part(request: web.Request, delivery: Delivery) -> range | None:
     if match is None or not delivery.honours_range or match.groups() == ("", ""):
         return None
     condition = request.headers.get("If-Range")
-    if condition is not None and condition not in (delivery.etag, LAST_MODIFIED):
+    if condition is not None and condition not in (delivery.etag, delivery.last_modified):
         return None
     size, (first, last) = delivery.content.size, match.groups()
     if not first:
@@ -101,7 +103,7 @@ def _headers(delivery: Delivery, part: range | None) -> web.StreamResponse:
     if delivery.forced_status is not None:
         response.set_status(delivery.forced_status)
     response.content_type = "application/octet-stream"
-    response.headers["Last-Modified"] = LAST_MODIFIED
+    response.headers["Last-Modified"] = delivery.last_modified
     response.headers["Accept-Ranges"] = "bytes"
     if delivery.etag is not None:
         response.headers["ETag"] = delivery.etag

@@ -1,7 +1,7 @@
 """The download server: an object store behind presigned addresses, on another port than the API."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ from logkeep.simulator.pan123.download_faults import DOWNLOAD_FAULTS, Errand, ne
 from logkeep.simulator.pan123.offered import OfferedFile
 from logkeep.simulator.pan123.quirks import Quirks
 from logkeep.simulator.pan123.signing import BadSignature, Signer, Ticket
-from logkeep.simulator.wire import Wire, xml
+from logkeep.simulator.wire import Wire, http_date, sent_status, xml
 from logkeep.simulator.witness import KEPT_HEADERS, Request, Witness
 
 FORBIDDEN_HEADERS = ("Authorization", "Platform", "Cookie")
@@ -54,11 +54,12 @@ class Downloads:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
         with self._witness.watch(Request("download", request.method, self._quirks.now(), headers)) as seen:
-            request["seen"] = seen
             file = self._objects.get(request.raw_path.partition("?")[0])
             if file is not None:
                 seen.file_id, seen.client_id = file.file_id, file.account
-            return self._refusal(request, seen, file) or await self._answer(request, seen, file)
+            response = self._refusal(request, seen, file) or await self._answer(request, seen, file)
+            seen.status = sent_status(response)
+            return response
 
     def _refusal(self, request: web.Request, seen: Request, file: OfferedFile | None) -> web.Response | None:
         """What an honest store refuses: credentials of another host, other methods, bad addresses, missing objects."""
@@ -80,12 +81,14 @@ class Downloads:
         spent = self._quirks.single_use_urls and ticket.nonce in self._used
         if spent or ticket.expires <= now:
             return xml(403, "AccessDenied", "Request has expired")
-        self._used.add(ticket.nonce)
+        if self._quirks.single_use_urls:
+            self._used.add(ticket.nonce)
         if file is None or not file.offered_at(now, self._quirks.retention):
             return xml(404, "NoSuchKey", "The specified key does not exist.")
         return None
 
-    async def _answer(self, request: web.Request, seen: Request, file: Any) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, seen: Request, file: OfferedFile | None) -> web.StreamResponse:
+        assert file is not None, "an address without a file is refused before"
         errand = Errand(request, lambda hop: self.address(file, hop), self._wire)
         if seen.hop is not None:
             underway = next_hop(errand, seen.hop)
@@ -98,6 +101,7 @@ class Downloads:
     def _delivery(self, file: OfferedFile, struck: Struck | None = None) -> Delivery:
         honest = Delivery(
             content=file.content,
+            last_modified=http_date(file.visible_from + timedelta(minutes=len(file.history))),
             etag=file.content.etag if self._quirks.offer_etag else None,
             encoding="gzip" if self._quirks.content_encoding else None,
         )

@@ -19,7 +19,7 @@ class Envelope:
         return {"code": self.code, "message": self.message, "data": self.data, "x-traceID": trace_id}
 
 
-class Refused(Exception):  # noqa: N818: an answer, not a failure of the simulator
+class Refused(Exception):
     """The request is answered with an error envelope."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -33,11 +33,11 @@ def bad_parameter(name: str) -> Refused:
 
 
 TOO_MANY_TOKENS = "tokens number has exceeded the limit"
-TOKEN_INVALID = "token is invalid"  # noqa: S105: a message
-TOKEN_EXPIRED = "token is expired"  # noqa: S105: a message
+TOKEN_INVALID = "token is invalid"  # noqa: S105 - a message
+TOKEN_EXPIRED = "token is expired"  # noqa: S105 - a message
 NO_RIGHTS = "无效的登录信息"
 TOO_FREQUENT = "请求太频繁"
-WRONG_SECRET = "clientID或clientSecret错误"  # noqa: S105: a message
+WRONG_SECRET = "clientID或clientSecret错误"  # noqa: S105 - a message
 MESSAGES = {
     401: TOKEN_INVALID,
     429: TOO_FREQUENT,

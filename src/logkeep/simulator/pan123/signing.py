@@ -25,7 +25,7 @@ class Ticket:
     hop: str | None
 
 
-class BadSignature(Exception):  # noqa: N818: the store's own word for it
+class BadSignature(Exception):
     """The address is not, byte for byte, one that was handed out."""
 
 

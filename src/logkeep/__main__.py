@@ -1,0 +1,5 @@
+"""``python -m logkeep``."""
+
+from logkeep.cli import main
+
+main()

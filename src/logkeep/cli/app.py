@@ -1,0 +1,61 @@
+"""The program's entry: global options, and the one place where errors become a line and an exit code."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from logkeep import __version__
+from logkeep.cli import check, demo, explain, gaps, plan, run, status, sync
+from logkeep.cli.invocation import Invocation
+from logkeep.errors import ConfigError, LogkeepError
+
+app = typer.Typer(
+    name="logkeep",
+    help="Keeps the logs that vendors throw away, and proves that none is missing.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for command in (run, sync, status, gaps, plan, explain, check, demo):
+    app.command(name=command.NAME)(command.command)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"logkeep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Settings file. [default: $LOGKEEP_CONFIG, or /etc/logkeep/config.toml]", metavar="FILE"),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - answered by its callback
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Exit codes: 0 well, 1 gaps or damage, 2 bad usage or configuration, 3 credentials refused, 4 storage, catalog or
+    lock, 5 vendor unreachable.
+    """  # noqa: D205 - the text is the program's help
+    context.obj = Invocation(config)
+
+
+def main() -> None:
+    """Run a command; every failure we know is told in one line each on standard error, without a traceback."""
+    try:
+        app()
+    except LogkeepError as error:
+        lines = [str(problem) for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
+        for line in lines:
+            print(f"logkeep: {line}", file=sys.stderr)  # noqa: T201 - the last word goes to a person
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads; say nothing more
+        sys.exit(1)

@@ -1,0 +1,160 @@
+"""What every command starts from: its settings, its log, and the catalog beside a daemon that may be running."""
+
+import asyncio
+import random
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from logkeep.catalog import Catalog
+from logkeep.catalog.records import AccountRecord
+from logkeep.clock import Clock, SystemClock
+from logkeep.daemon.archiver import account_named, catalog_path, patience_of, policy_of, watched_from
+from logkeep.errors import UsageError
+from logkeep.files.report import Standing, standing
+from logkeep.model import AccountKey
+from logkeep.observe.logging import configure
+from logkeep.vendors.pan123.settings import Pan123Settings
+from logkeep.vendors.settings import Settings, load_settings
+from logkeep.vendors.token_rules import credential_key
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of the program."""
+
+    config: Path | None
+
+    def settings(self, *, log_level: str | None = None) -> Settings:
+        """Read the settings and set the log up; secrets are hidden from then on.
+
+        Args:
+            log_level: overrides ``log.level``, for commands whose output is for people.
+
+        Raises:
+            ConfigError: with every problem there is.
+        """
+        settings = load_settings(self.config)
+        redactor = configure(log_level or settings.log.level, settings.log.format, sys.stderr)
+        for account in settings.pan123:
+            redactor.hide(account.client_secret.get_secret_value())
+        if settings.http.proxy is not None:
+            redactor.hide(settings.http.proxy.get_secret_value())
+        for warning in settings.warnings:
+            print(f"logkeep: warning: {warning}", file=sys.stderr)  # noqa: T201 - for the person who called
+        return settings
+
+    @property
+    def clock(self) -> Clock:
+        """The host's clock."""
+        return SystemClock()
+
+    @property
+    def rng(self) -> random.Random:
+        """Chance for jitter, which nobody needs to repeat."""
+        return random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A configured account and the catalog that knows it; a blank one where no daemon ever ran."""
+
+    settings: Pan123Settings
+    record: AccountRecord
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The catalog, opened beside a daemon that may be running."""
+
+    catalog: Catalog
+    accounts: tuple[Known, ...]
+    orphans: tuple[AccountRecord, ...]
+    settings: Settings
+    now: datetime
+
+    async def standing(self, known: Known) -> Standing:
+        """How one account stands."""
+        account, zone = known.settings, self.settings.schedule.zone
+        token = await known.catalog.tokens.load(credential_key("pan123", account.base_url, account.client_id))
+        return await standing(
+            known.catalog,
+            known.record,
+            now=self.now,
+            settle=policy_of(account).settle,
+            patience=patience_of(account, zone, self.now),
+            token=token,
+        )
+
+    def chosen(self, account: str | None) -> tuple[Known, ...]:
+        """All accounts, or the one that is named.
+
+        Raises:
+            UsageError: none has that name.
+        """
+        if account is None:
+            return self.accounts
+        key = account_named(self.settings, account)
+        if key is None:
+            names = ", ".join(str(known.settings.key) for known in self.accounts)
+            raise UsageError(f"--account: {account!r} is not configured; there is {names}")
+        return tuple(known for known in self.accounts if known.settings.key == key)
+
+
+@asynccontextmanager
+async def beside(settings: Settings, clock: Clock) -> AsyncIterator[Beside]:
+    """Open the catalog for reading; nothing is created, nothing migrated.
+
+    Raises:
+        CatalogError: it cannot be read, or is of another schema.
+    """
+    catalog, blank, now = Catalog(catalog_path(settings)), Catalog.blank(), clock.now()
+    try:
+        await catalog.open_beside()
+        await blank.open_beside()
+        records = {AccountKey(r.vendor, r.name): r for r in await catalog.accounts.all()}
+        strangers = [account.key for account in settings.pan123 if account.key not in records]
+        unseen = await blank.accounts.enrol(strangers, now=now, watched_from=watched_from(now))
+        accounts = tuple(
+            Known(account, records[account.key], catalog)
+            if account.key in records
+            else Known(account, unseen[account.key], blank)
+            for account in settings.pan123
+        )
+        configured = {account.key for account in settings.pan123}
+        orphans = tuple(r for key, r in records.items() if key not in configured and r.orphan_acked_at is None)
+        yield Beside(catalog, accounts, orphans, settings, now)
+    finally:
+        await blank.close()
+        await catalog.close()
+
+
+def with_catalog(invocation: Invocation, work: Callable[[Beside], Awaitable[T]]) -> T:
+    """Run a command that only looks."""
+    settings = invocation.settings(log_level="warning")
+
+    async def looking() -> T:
+        async with beside(settings, invocation.clock) as opened:
+            return await work(opened)
+
+    return run_async(looking())
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; one error out of a group of tasks stands for the group."""
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        raise _first_of(group) from None
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,80 @@
+"""Read an account's ledger from the catalog; close it where the vendor's window has passed."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from logkeep.catalog.catalog import Catalog
+from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord
+from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, RETENTION, Judged, assess, losses
+from logkeep.model import Hour, runs
+
+log = structlog.stdlib.get_logger("logkeep.files")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """All that planning and the ledger need to know of one account, read at one moment."""
+
+    account: AccountRecord
+    hours: dict[Hour, HourRecord]
+    facts: dict[Hour, FileFacts]
+    wanted: tuple[FileRecord, ...]
+
+    @property
+    def adrift(self) -> list[FileRecord]:
+        """Wanted files whose hour is unknown."""
+        return [file for file in self.wanted if file.hour is None]
+
+    def wanting(self, poll_since: datetime, ordered: Container[str] = ()) -> list[FileRecord]:
+        """Wanted files that were not tried since ``poll_since`` and are not ``ordered`` already."""
+        return [f for f in self.wanted if f.file_id not in ordered and is_due(f, poll_since)]
+
+    def ledger(self, *, now: datetime, settle: timedelta) -> list[Judged]:
+        """The account's hours with their states, oldest first."""
+        return assess(self.account, self.hours, self.facts, now=now, settle=settle)
+
+
+async def read_books(catalog: Catalog, account_id: int, now: datetime) -> Books:
+    """Read them."""
+    account = await catalog.accounts.get(account_id)
+    window = Hour.of(now - RETENTION - GRACE) + -1
+    first = min(window, max(account.judged_to, account.watched_from + -1))
+    return Books(
+        account=account,
+        hours=await catalog.hours.window(account_id, first),
+        facts=await catalog.files.facts(account_id, first),
+        wanted=tuple(await catalog.files.wanted(account_id)),
+    )
+
+
+def is_due(file: FileRecord, poll_since: datetime) -> bool:
+    """Whether a file is to be fetched in a pass whose look-back began at ``poll_since``."""
+    return file.wanted and (file.attempted_at is None or file.attempted_at < poll_since)
+
+
+async def close_books(catalog: Catalog, account_id: int, *, now: datetime, skew: timedelta, settle: timedelta) -> None:
+    """Judge what can no longer be had, in one step however many hours it is; say so once, loudly.
+
+    Nothing is judged while this host's clock differs from the vendor's by more than the tolerance.
+    """
+    if abs(skew) > CLOCK_TOLERANCE:
+        return
+    books = await read_books(catalog, account_id, now)
+    lost = losses(books.ledger(now=now, settle=settle), now, skew.total_seconds())
+    name = f"{books.account.vendor}/{books.account.name}"
+    if lost:
+        await catalog.hours.save(account_id, lost)
+        await catalog.files.lose(account_id, hours=[record.hour for record in lost], file_ids=[], now=now)
+        for span in runs(record.hour for record in lost):
+            reason = next(record.lost_reason for record in lost if record.hour in span)
+            log.error("hours_lost", account=name, span=str(span), hours=len(span), reason=reason)
+    over = [file for file in books.adrift if file.first_seen_at + RETENTION + GRACE <= now]
+    if over:
+        await catalog.files.lose(account_id, hours=[], file_ids=[file.file_id for file in over], now=now)
+        log.error("files_lost", account=name, file_ids=[file.file_id[:64] for file in over[:20]], count=len(over))
+    settled_to = Hour.of(now - RETENTION - GRACE)
+    if settled_to > books.account.judged_to:
+        await catalog.accounts.judged(account_id, settled_to)

@@ -1,0 +1,92 @@
+"""Verified downloads become visible: flush, intent, rename, outcome; many small files together.
+
+Each round takes whatever waits, up to a limit, so a lone file waits for nobody and a crowd shares its fsyncs and its
+two transactions. A kill between any two steps leaves either an open intent, which start-up reconciles
+(``files.reconcile``), or a staged file that nothing points to, which it sweeps. Never a partial object, never a lost
+one, never one twice.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from logkeep.catalog.catalog import Catalog
+from logkeep.catalog.records import Intent
+from logkeep.clock import Clock
+from logkeep.errors import HomeError
+from logkeep.store.port import Publication, Store
+
+_MOST_AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class _Waiting:
+    intent: Intent
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Publisher:
+    """The one way into the archive. ``run`` does the work; ``publish`` asks for it and waits."""
+
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+        self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
+
+    async def publish(self, intent: Intent) -> None:
+        """Make one staged file visible and recorded; durable when this returns.
+
+        Cancelling the caller does not stop a publication that has begun.
+
+        Raises:
+            StorageError: it could not be published; nothing of it is visible, and its intent is withdrawn.
+            CatalogError: it could not be recorded; start-up will adopt or sweep it.
+        """
+        waiting = _Waiting(intent)
+        self._queue.put_nowait(waiting)
+        await asyncio.shield(waiting.done)
+
+    async def run(self) -> None:
+        """Work until ``finish``."""
+        while (first := await self._queue.get()) is not None:
+            batch = [first]
+            while len(batch) < _MOST_AT_ONCE and not self._queue.empty():
+                more = self._queue.get_nowait()
+                if more is None:
+                    self._queue.put_nowait(None)
+                    break
+                batch.append(more)
+            await self._settle(batch)
+
+    def finish(self) -> None:
+        """Let ``run`` return once everything asked for so far is done."""
+        self._queue.put_nowait(None)
+
+    async def _settle(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            await self._publish([waiting.intent for waiting in batch])
+        except HomeError as error:
+            if len(batch) > 1:  # one bad file must not hold up the others
+                for waiting in batch:
+                    await self._settle([waiting])
+                return
+            await self._withdraw(batch[0].intent)
+            batch[0].done.set_exception(error)
+            batch[0].done.exception()  # seen, even where the caller has gone
+        else:
+            for waiting in batch:
+                waiting.done.set_result(None)
+
+    async def _publish(self, batch: Sequence[Intent]) -> None:
+        await self._store.flush([intent.temp_name for intent in batch])
+        await self._catalog.transfers.intend(batch)
+        await self._store.publish([Publication(i.temp_name, i.path, i.sha256) for i in batch])
+        await self._catalog.transfers.archived(batch, now=self._clock.now())
+
+    async def _withdraw(self, intent: Intent) -> None:
+        try:
+            if await self._store.size(intent.path) is None:
+                await self._catalog.transfers.drop_intents([intent])
+        except HomeError:
+            return  # the intent stays open, which is what start-up reconciles

@@ -1,0 +1,94 @@
+"""Room on the disk: free space, less everything promised to downloads under way, stays above ``min_free``.
+
+A download is admitted with its full size before its first byte is written. When there is no room, downloads end with
+``StorageFull`` and are planned again; listing and the ledger go on, on the reserve if need be. It is said once when
+room runs out, and once when there is room again.
+"""
+
+import structlog
+
+from logkeep.clock import Clock
+from logkeep.errors import StorageFull
+from logkeep.store.port import Store
+
+log = structlog.stdlib.get_logger("logkeep.files")
+
+_STALE_AFTER_S = 1.0
+
+
+class Room:
+    """The free space of one store, shared by all downloads."""
+
+    def __init__(self, store: Store, min_free_bytes: int, clock: Clock) -> None:
+        self._store = store
+        self._min_free_bytes = min_free_bytes
+        self._clock = clock
+        self._left: dict[str, int] = {}
+        self._free: tuple[float, int | None] | None = None
+        self.short_by_bytes = 0
+
+    @property
+    def low(self) -> bool:
+        """Whether a download was last turned away."""
+        return self.short_by_bytes > 0
+
+    async def admit(self, key: str, total_bytes: int, got_bytes: int = 0) -> None:
+        """Promise room for the rest of one download; asking again replaces its earlier promise.
+
+        Raises:
+            StorageFull: granting it would leave less than ``min_free``.
+        """
+        others = sum(left for other, left in self._left.items() if other != key)
+        free = await self._free_bytes()
+        left = max(total_bytes - got_bytes, 0)
+        if free is not None and free - others - left < self._min_free_bytes:
+            self._turn_away(self._min_free_bytes + others + left - free, free)
+            raise StorageFull(
+                f"no room for {left} bytes: {free} are free, {others} of them promised, {self._min_free_bytes} kept "
+                "free; make room, or lower storage.min_free"
+            )
+        self._left[key] = left
+
+    def written(self, key: str, left_bytes: int) -> None:
+        """What is left to write of a download; the rest of its promise is on the disk now."""
+        if key in self._left:
+            self._left[key] = max(left_bytes, 0)
+
+    def release(self, key: str) -> None:
+        """The download ended."""
+        self._left.pop(key, None)
+
+    def full(self) -> None:
+        """The file system itself said that it is full."""
+        self._free = None
+        self._turn_away(1, 0)
+
+    async def look_again(self) -> bool:
+        """Whether there is room where there was none; says so once, and takes the reserve back."""
+        if not self.low:
+            return False
+        self._free = None
+        free = await self._free_bytes()
+        if free is not None and free < self._min_free_bytes + self.short_by_bytes:
+            return False
+        self.short_by_bytes = 0
+        log.info("disk_has_room_again", free_bytes=free)
+        await self._store.restore_reserve()
+        return True
+
+    def _turn_away(self, short_by_bytes: int, free_bytes: int) -> None:
+        if not self.low:
+            log.error(
+                "disk_low",
+                free_bytes=free_bytes,
+                short_by_bytes=short_by_bytes,
+                min_free_bytes=self._min_free_bytes,
+                hint="downloads wait until there is room; listing goes on",
+            )
+        self.short_by_bytes = max(short_by_bytes, 1)
+
+    async def _free_bytes(self) -> int | None:
+        now_s = self._clock.monotonic_s()
+        if self._free is None or now_s - self._free[0] > _STALE_AFTER_S:
+            self._free = (now_s, await self._store.free_bytes())
+        return self._free[1]
