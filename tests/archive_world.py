@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from manual_clock import ManualClock
-
 from logkeep.catalog import Catalog
 from logkeep.config.sections import DownloadSettings, StorageSettings
 from logkeep.daemon.archiver import Archiver, catalog_path, open_archiver, patience_of
@@ -23,6 +21,8 @@ from logkeep.simulator.pan123.cloud import Pan123Cloud
 from logkeep.simulator.pan123.offered import OfferedFile
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings
+
+from manual_clock import ManualClock
 
 START = datetime(2026, 3, 10, 4, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)

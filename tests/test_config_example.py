@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from config_text import SECRET, load
 from logkeep.config.sections import Section
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings
+
+from config_text import SECRET, load
 
 EXAMPLE = (Path(__file__).parent.parent / "config.example.toml").read_text(encoding="utf-8")
 WITHOUT_DEFAULT = {

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from config_text import ACCOUNT, NOWHERE, SECRET, load, problems
 from logkeep.config import CommonSettings
 from logkeep.config.findings import Findings
 from logkeep.config.sections import Section
@@ -16,6 +15,8 @@ from logkeep.config.sources import Sources
 from logkeep.errors import ConfigError
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings, load_settings
+
+from config_text import ACCOUNT, NOWHERE, SECRET, load, problems
 
 
 def test_every_problem_is_told_in_the_order_of_the_file(tmp_path: Path) -> None:

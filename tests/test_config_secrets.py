@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from config_text import ACCOUNT, NOWHERE, SECRET, load, problems, write_config
 from logkeep.errors import ConfigError
 from logkeep.vendors.settings import load_settings
+
+from config_text import ACCOUNT, NOWHERE, SECRET, load, problems, write_config
 
 BARE = {"name": "main", "client_id": "id-1"}
 FROM_FILE = {**BARE, "client_secret_file": "secret"}

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from config_text import ACCOUNT, NOWHERE, SECRET, load, problems, write_config
 from logkeep.config import DEFAULT_CONFIG
 from logkeep.config.sources import known_variables
 from logkeep.errors import ConfigError
 from logkeep.vendors.settings import Settings, load_settings
+
+from config_text import ACCOUNT, NOWHERE, SECRET, load, problems, write_config
 
 ACCOUNTS_AS_JSON = json.dumps([ACCOUNT])
 

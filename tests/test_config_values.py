@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config_text import ACCOUNT, account_problems, load, problems, toml_value
 from logkeep.config import Address, DaemonSettings, StorageSettings, WebSettings
 from logkeep.config.addresses import is_private_host
 from logkeep.config.values import (
@@ -23,6 +22,8 @@ from logkeep.config.values import (
     parse_whole,
 )
 from logkeep.config.wording import duration_text, one_line, show
+
+from config_text import ACCOUNT, account_problems, load, problems, toml_value
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from download_host import SIGNATURE, TEMP, Answer, Bench, bench, log_file, reply
 from logkeep.errors import NextStep
 from logkeep.files.http_answer import sendable
 from logkeep.model import SignedUrl
+
+from download_host import SIGNATURE, TEMP, Answer, Bench, bench, log_file, reply
 
 GOOD = log_file()
 PUBLIC = "http://93.184.215.14"
@@ -233,6 +234,15 @@ async def test_a_name_that_resolves_to_a_private_address(tmp_path: Path, allowed
             failed = await desk.failure(file)
             assert (failed.reason, failed.step) == ("address_refused", NextStep.GIVE_UP)
             assert desk.host.asked == []
+
+
+async def test_a_cookie_is_never_sent_back(tmp_path: Path) -> None:
+    async with bench(tmp_path, resolver=Names("127.0.0.1")) as desk:
+        desk.host.answers["*"] = reply(GOOD, Set_Cookie="a=b; Path=/")
+        file = desk.file(desk.host.url.replace("127.0.0.1", "cdn.example.com") + "/f.gz")
+        for _ in range(2):
+            await desk.downloader.fetch(file, TEMP)
+        assert [headers.get("Cookie") for headers in desk.host.headers] == [None, None]
 
 
 async def test_plain_http_is_refused_unless_allowed(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from download_host import SIGNATURE, Bench, bench, reply
 from logkeep.errors import NextStep
-from logkeep.files.http_answer import body_code, join, read_offer, sendable, soft_redirect
+from logkeep.files.http_answer import Partial, body_code, join, read_offer, sendable, soft_redirect
+
+from download_host import SIGNATURE, Bench, bench, reply
 
 EXPIRED = f"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>{SIGNATURE}</Message></Error>"
 EGRESS = '{"code":1010,"message":"city"}'
@@ -140,12 +142,76 @@ async def test_a_refusal_whose_body_never_comes_is_told_by_its_status(tmp_path: 
         assert (failed.reason, failed.code) == ("url_refused", 403)
 
 
+async def test_a_refusal_that_trickles_is_told_by_its_status(tmp_path: Path) -> None:
+    async def trickle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(status=404)
+        await response.prepare(request)
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(0.02)  # the fault itself: never silent, never done
+
+    async with bench(tmp_path, idle_timeout=timedelta(seconds=0.2)) as desk, asyncio.timeout(5):
+        assert (await desk.failure(desk.file(trickle))).code == 404
+
+
+async def test_a_page_that_breaks_off_is_a_page(desk: Bench) -> None:
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<html>") as url:
+        assert (await desk.failure(desk.file(url))).reason == "error_page"
+
+
 async def test_nobody_listens(desk: Bench) -> None:
     async with raw_server(b"") as url:
         pass
     failed = await desk.failure(desk.file(url))
     assert (failed.reason, failed.step) == ("unreachable", NextStep.RETRY)
     assert "refused" in str(failed)
+
+
+HELD = Partial("12.part", 10, '"v1"', 100)
+DATED = Partial("12.part", 10, "Mon, 09 Mar 2026 04:00:00 GMT", None)
+
+
+@pytest.mark.parametrize(
+    ("resume", "headers", "total"),
+    [
+        (HELD, {"Content-Range": "bytes 10-99/100"}, 100),
+        (HELD, {"Content-Range": "bytes 10-49/100", "Content-Length": "40"}, 100),
+        (HELD, {"Content-Range": "bytes 10-99/*"}, 100),
+        (HELD, {"Content-Range": "bytes 10-99/100", "ETag": '"v1"'}, 100),
+        (HELD, {"Content-Range": "bytes 10-99/100", "ETag": 'W/"v1"'}, 100),
+        (HELD, {"Content-Range": "bytes 10-99/100", "Last-Modified": "Tue, 10 Mar 2026 04:00:00 GMT"}, 100),
+        (DATED, {"Content-Range": "bytes 10-19/20", "ETag": '"v2"'}, 20),
+        (HELD, {}, None),
+        (HELD, {"Content-Range": "bytes 9-99/100"}, None),
+        (HELD, {"Content-Range": "bytes 10-9/100"}, None),
+        (HELD, {"Content-Range": "bytes 10-100/100"}, None),
+        (HELD, {"Content-Range": "bytes 10-100/101"}, None),
+        (HELD, {"Content-Range": "bytes 10-99/100", "Content-Length": "89"}, None),
+        (HELD, {"Content-Range": "bytes 10-99/100", "ETag": '"v2"'}, None),
+        (DATED, {"Content-Range": "bytes 10-19/20", "Last-Modified": "Tue, 10 Mar 2026 04:00:00 GMT"}, None),
+        (HELD, {"Content-Range": "items 10-99/100"}, None),
+    ],
+)
+def test_a_206_continues_only_what_it_names(resume: Partial, headers: dict[str, str], total: int | None) -> None:
+    offer = read_offer(206, headers, resume)
+    assert (offer and (offer.start, offer.total_bytes)) == (total and (10, total))
+
+
+@pytest.mark.parametrize(
+    ("headers", "validator"),
+    [
+        ({"ETag": '"a-1"', "Last-Modified": "Mon, 09 Mar 2026 04:00:00 GMT"}, '"a-1"'),
+        ({"ETag": 'W/"a"', "Last-Modified": "Mon, 09 Mar 2026 04:00:00 GMT"}, "Mon, 09 Mar 2026 04:00:00 GMT"),
+        ({"ETag": '"\udcff"'}, ""),
+        ({"ETag": '"' + "x" * 999 + '"'}, ""),
+        ({"Last-Modified": "yesterday; drop"}, ""),
+        ({}, ""),
+    ],
+)
+def test_only_what_may_be_sent_back_is_kept_as_a_validator(headers: dict[str, str], validator: str) -> None:
+    offer = read_offer(200, headers, None)
+    assert offer is not None
+    assert offer.validator == validator
 
 
 @given(text=st.text(), body=st.binary())

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from download_host import MIB, TEMP, Answer, Bench, Shelf, bench, log_file, reply
 from logkeep.errors import NextStep, StorageError, StorageFull
 from logkeep.files.fetch import FetchInterrupted, Partial
 from logkeep.store.local import LocalStore
 from logkeep.store.sink import LocalSink
+
+from download_host import MIB, TEMP, Answer, Bench, Shelf, bench, log_file, reply
 
 BIG = log_file(12 * MIB)
 OTHER = log_file(12 * MIB, seed=2)
@@ -150,6 +151,24 @@ async def test_a_partial_that_lacks_nothing_is_verified_without_a_request(desk: 
     got = await desk.downloader.fetch(desk.file(Shelf(BIG), size=len(BIG)), TEMP, partial=partial)
     assert (got.disagreement, got.promised_bytes) == (None, len(BIG))
     assert desk.host.asked == []
+
+
+async def test_a_partial_of_an_object_that_ends_there_is_fetched_anew(desk: Bench) -> None:
+    """A Range from the very end is refused with 416: it proves nothing, so the whole file is asked for."""
+    async with desk.store.stage(TEMP) as sink:
+        await sink.write(OTHER)
+    partial = Partial(TEMP, len(OTHER), '"v1"', None)
+    got = await desk.downloader.fetch(desk.file(Shelf(BIG)), TEMP, partial=partial)
+    assert got.disagreement is None
+    assert await desk.staged() == BIG
+
+
+async def test_the_one_piece_that_settles_a_doubt_is_never_joined(desk: Bench) -> None:
+    corrupt = Shelf(BIG[:-8] + b"wrongcrc", stops=[9 * MIB, len(BIG), 9 * MIB])
+    failed = await desk.failure(desk.file(corrupt))
+    assert isinstance(failed, FetchInterrupted)
+    assert failed.reason == "truncated"
+    assert [bool(asked) for asked in desk.host.ranges()] == [False, True, False]
 
 
 @pytest.mark.parametrize("vouched", [9 * MIB, 20 * MIB])

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning_world import POLICY, Vendor, World
 
 from logkeep.files.plan import Policy, cover
 from logkeep.model import Hour, HourState, Span
+
+from planning_world import POLICY, Vendor, World
 
 NOW = datetime(2026, 3, 10, 4, 5, tzinfo=UTC)
 THIS = Hour.of(NOW)

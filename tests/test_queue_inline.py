@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from logkeep.queue.inline import InlineQueue
 from logkeep.queue.port import Again, Depth, Job
-from manual_clock import ManualClock
 from queue_contract import Gate, QueueContract, job, working
+
+from manual_clock import ManualClock
 
 START = datetime(2025, 6, 20, tzinfo=UTC)
 

@@ -4,9 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from archive_world import HOUR, state_of, states, truth, world
 
 from logkeep.model import HourState
+
+from archive_world import HOUR, state_of, states, truth, world
 
 
 async def test_thirty_days_with_three_files_an_hour_are_archived_and_a_second_sync_downloads_nothing(

@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 
 from logkeep.simulator import Account, Pan123Cloud, TimeLapse
-from manual_clock import ManualClock
 from pan123_asker import NOON, Asker, asking, frozen_cloud
+
+from manual_clock import ManualClock
 
 
 async def test_an_outage_is_a_stop_and_a_start_on_the_same_ports_with_the_same_world() -> None:

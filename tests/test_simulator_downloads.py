@@ -9,8 +9,9 @@ from urllib.parse import unquote
 import pytest
 from yarl import URL
 
-from manual_clock import ManualClock
 from pan123_asker import NOON, asking, frozen_cloud, origin
+
+from manual_clock import ManualClock
 
 
 async def test_downloads_live_on_another_port_than_the_api() -> None:

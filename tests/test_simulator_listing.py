@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from logkeep.simulator import OMIT
-from manual_clock import ManualClock
 from pan123_asker import DAY, NOON, asking, frozen_cloud
+
+from manual_clock import ManualClock
 
 OFFICIAL_ROWS = [
     {"id": 12, "fileName": "202506201516.gz", "fileSize": 317, "logTimeRange": "2025-06-20 15:00~16:00"},

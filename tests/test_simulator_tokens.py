@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from manual_clock import ManualClock
 from pan123_asker import NOON, Asker, asking, frozen_cloud
+
+from manual_clock import ManualClock
 
 
 async def new_token(asker: Asker) -> str:

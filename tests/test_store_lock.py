@@ -15,6 +15,7 @@ import pytest
 
 from logkeep.errors import LockHeld, StorageError
 from logkeep.store.lock import StorageLock
+
 from manual_clock import ManualClock
 
 CLOCK = ManualClock(datetime(2025, 6, 20, 7, 0, tzinfo=UTC))

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from logkeep.vendors.pace import Pace
-from manual_clock import ManualClock
 from vendor_world import FAST, NOW
+
+from manual_clock import ManualClock
 
 
 class Taker:

@@ -14,8 +14,9 @@ from logkeep.model import AccountKey, TokenRecord
 from logkeep.vendors.token import TokenKeeper
 from logkeep.vendors.token_rules import Issue, Paused, TokenPolicy, Use, Wait, credential_key, decide
 from logkeep.vendors.wire import IssuedToken
-from manual_clock import ManualClock
 from vendor_world import NOW, MemoryTokens
+
+from manual_clock import ManualClock
 
 POLICY = TokenPolicy()
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

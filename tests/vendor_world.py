@@ -14,6 +14,7 @@ from logkeep.model import TokenRecord
 from logkeep.vendors.http import HttpLimits
 from logkeep.vendors.pan123.client import Pan123Client
 from logkeep.vendors.token import TokenStore
+
 from manual_clock import ManualClock
 
 NOW = datetime(2025, 6, 21, 1, 5, tzinfo=UTC)

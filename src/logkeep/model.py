@@ -13,6 +13,7 @@ from typing import Any, Self
 
 CHINA = timezone(timedelta(hours=8), "+08:00")
 _SECONDS = 3600
+_YEARS = (1970, 9998)
 _HOUR_NAME = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})", re.ASCII)
 
 
@@ -30,7 +31,7 @@ class Hour:
             ValueError: the text is no such hour.
         """
         match = _HOUR_NAME.fullmatch(text)
-        if match is None:
+        if match is None or not _YEARS[0] <= int(match[1]) <= _YEARS[1]:
             raise ValueError(f"{text!r} is not an hour; write YYYYMMDDHH, for example 2025062015")
         return cls.of(datetime(*map(int, match.groups()), tzinfo=CHINA))  # type: ignore[arg-type,misc]
 

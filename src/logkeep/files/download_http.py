@@ -29,7 +29,6 @@ from logkeep.vendors.wire import read_retry_after
 MAX_HOPS = 10
 
 _SNIFF_BYTES = 4 * 1024
-_SNIFF_S = 10
 _SOFT_REDIRECT_MAX_BYTES = 64 * 1024
 _SPARE_CONNECTIONS = 4
 
@@ -158,7 +157,7 @@ class DownloadHttp:
                 raise FetchFailed("bad_range", f"part of the object, unasked, from {where}", step=NextStep.RETRY)
             return offer
         wait_s = read_retry_after(response.headers)
-        raise http_answer.refusal(status, await _head(response, _SNIFF_BYTES), where, wait_s)
+        raise http_answer.refusal(status, await self._head(response, _SNIFF_BYTES), where, wait_s)
 
     async def _final_answer(self, url: SignedUrl, resume: Partial | None) -> tuple[aiohttp.ClientResponse, str]:
         """Follow redirects, hard and soft, to an answer that is none; the caller closes it."""
@@ -171,7 +170,7 @@ class DownloadHttp:
             seen.add(address)
             response = await self._ask(address, resume)
             try:
-                target = await _redirect(response, where)
+                target = await self._redirect(response, where)
             except BaseException:
                 response.close()
                 raise
@@ -199,33 +198,31 @@ class DownloadHttp:
             failure = FetchFailed("unreachable", f"{_kind(exc)} at {where}", step=NextStep.RETRY)
         raise failure
 
+    async def _redirect(self, response: aiohttp.ClientResponse, where: str) -> str | None:
+        if response.status in http_answer.REDIRECTS:
+            target = response.headers.get("Location", "").strip()
+            if not target:
+                message = f"HTTP {response.status} without a Location from {where}"
+                raise FetchFailed("url_refused", message, step=NextStep.RELIST, code=response.status)
+            return target
+        if response.status != http_answer.SOFT_REDIRECT:
+            return None
+        body = await self._head(response, _SOFT_REDIRECT_MAX_BYTES)
+        soft = http_answer.soft_redirect(body)
+        if soft is None:
+            raise http_answer.refusal(response.status, body[:_SNIFF_BYTES], where, None)
+        return soft
 
-async def _redirect(response: aiohttp.ClientResponse, where: str) -> str | None:
-    if response.status in http_answer.REDIRECTS:
-        target = response.headers.get("Location", "").strip()
-        if not target:
-            message = f"HTTP {response.status} without a Location from {where}"
-            raise FetchFailed("url_refused", message, step=NextStep.RELIST, code=response.status)
-        return target
-    if response.status != http_answer.SOFT_REDIRECT:
-        return None
-    body = await _head(response, _SOFT_REDIRECT_MAX_BYTES)
-    soft = http_answer.soft_redirect(body)
-    if soft is None:
-        raise http_answer.refusal(response.status, body[:_SNIFF_BYTES], where, None)
-    return soft
-
-
-async def _head(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    """The first bytes of a body that explains something; whatever part of them comes in time."""
-    head = b""
-    try:
-        async with asyncio.timeout(_SNIFF_S):
-            while len(head) < limit_bytes and (piece := await response.content.read(limit_bytes - len(head))):
-                head += piece
-    except (aiohttp.ClientError, OSError):  # TimeoutError included: the status alone must do
+    async def _head(self, response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+        """The first bytes of a body that explains something; whatever part of them comes in time."""
+        head = b""
+        try:
+            async with asyncio.timeout(self._limits.idle_timeout.total_seconds()):
+                while len(head) < limit_bytes and (piece := await response.content.read(limit_bytes - len(head))):
+                    head += piece
+        except (aiohttp.ClientError, OSError):  # TimeoutError included: the status alone must do
+            return head
         return head
-    return head
 
 
 def _broken_body(exc: Exception, where: str) -> FetchFailed:

@@ -109,7 +109,8 @@ def watched_hours(account: AccountRecord, now: datetime, records: Mapping[Hour, 
 
 
 def _outlives_the_window(record: HourRecord, account: AccountRecord) -> bool:
-    return record.lost_at is not None or (record.offered > 0 and account.judged_to <= record.hour)
+    still_young = account.judged_to == account.watched_from
+    return record.lost_at is not None or (still_young and record.offered > 0)
 
 
 def assess(

@@ -24,6 +24,11 @@ class _Waiting:
     intent: Intent
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    def fail(self, error: HomeError) -> None:
+        """Tell the caller; it counts as told even where the caller has gone."""
+        self.done.set_exception(error)
+        self.done.exception()
+
 
 class Publisher:
     """The one way into the archive. ``run`` does the work; ``publish`` asks for it and waits."""
@@ -65,24 +70,31 @@ class Publisher:
 
     async def _settle(self, batch: Sequence[_Waiting]) -> None:
         try:
-            await self._publish([waiting.intent for waiting in batch])
+            await self._store.flush([waiting.intent.temp_name for waiting in batch])
         except HomeError as error:
-            if len(batch) > 1:  # one bad file must not hold up the others
+            # no second try: after a failed fsync the kernel may call lost bytes clean; they must be staged anew
+            for waiting in batch:
+                waiting.fail(error)
+            return
+        await self._publish(batch)
+
+    async def _publish(self, batch: Sequence[_Waiting]) -> None:
+        """Publish flushed files together; where that fails, one by one, so that one bad file holds up no other."""
+        intents = [waiting.intent for waiting in batch]
+        try:
+            await self._catalog.transfers.intend(intents)
+            await self._store.publish([Publication(i.temp_name, i.path, i.sha256) for i in intents])
+            await self._catalog.transfers.archived(intents, now=self._clock.now())
+        except HomeError as error:
+            if len(batch) > 1:
                 for waiting in batch:
-                    await self._settle([waiting])
+                    await self._publish([waiting])
                 return
             await self._withdraw(batch[0].intent)
-            batch[0].done.set_exception(error)
-            batch[0].done.exception()  # seen, even where the caller has gone
+            batch[0].fail(error)
         else:
             for waiting in batch:
                 waiting.done.set_result(None)
-
-    async def _publish(self, batch: Sequence[Intent]) -> None:
-        await self._store.flush([intent.temp_name for intent in batch])
-        await self._catalog.transfers.intend(batch)
-        await self._store.publish([Publication(i.temp_name, i.path, i.sha256) for i in batch])
-        await self._catalog.transfers.archived(batch, now=self._clock.now())
 
     async def _withdraw(self, intent: Intent) -> None:
         try:
