@@ -32,7 +32,7 @@ HOUR = timedelta(hours=1)
 class World:
     """Everything a test needs.
 
-    ``watched_hours`` bounds what the first ``open`` makes the account answer for; 0 is the thirty days of a first start.
+    ``watched_hours`` bounds what the first ``open`` makes the account answer for; 0: thirty days, as at a first start.
     """
 
     cloud: Pan123Cloud

@@ -70,6 +70,15 @@ async def test_a_shorter_delay_put_later_is_not_held_up_by_a_longer_one() -> Non
         gate.let("quick")
 
 
+async def test_a_drain_ends_with_the_last_handler_not_with_its_time() -> None:
+    queue, gate = InlineQueue[str](StandingClock()), Gate()
+    await queue.put(job("a"))
+    async with working(queue, gate, 1):
+        await gate.until_started("a")
+        gate.let("a")
+        assert await queue.drain(10)
+
+
 async def test_a_handler_cancelled_before_its_first_step_frees_its_key() -> None:
     """The failing handler's last act starts a worker that its failure cancels at once."""
     queue, started = InlineQueue[str](ManualClock(START)), list[str]()

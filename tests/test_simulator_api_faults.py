@@ -216,6 +216,8 @@ async def test_stalled_answers_do_not_keep_the_cloud_from_stopping() -> None:
         await asker.cloud.stop()
         results = await asyncio.gather(*stalled, return_exceptions=True)
         assert all(isinstance(result, aiohttp.ClientError) for result in results)
+        endings = {request.fault: request.status for request in asker.cloud.requests if request.kind == "list"}
+        assert endings == {"stall": None, "stall_body": 200}, "their handlers ended by themselves, not by cancellation"
 
 
 async def test_faults_of_the_lesser_endpoints() -> None:

@@ -33,12 +33,15 @@ async def bring_up_to_date(database: Database) -> str | None:
     found = await database.schema(_revision)
     if found == SCHEMA:
         return found
+    if found is None:
+        await database.schema(_create)
+        return None
     _refuse_newer(found, database)
-    if found is not None and database.path is not None:
+    if database.path is not None:
         with translated(database.path):
             await asyncio.to_thread(_back_up, database.path)
     await database.schema(_upgrade)
-    if found is not None and database.path is not None:
+    if database.path is not None:
         with translated(database.path):
             await asyncio.to_thread(_keep_backup, database.path, found)
     return found
@@ -83,6 +86,13 @@ def _revision(connection: Connection) -> str | None:
             raise CatalogError(f"catalog {where}: it has tables but no schema version; restore a backup of it")
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _create(connection: Connection) -> None:
+    """A new catalog: its tables as they are today, all in one transaction, without loading the migrations' library."""
+    metadata.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:schema)"), {"schema": SCHEMA})
 
 
 def _upgrade(connection: Connection) -> None:

@@ -72,8 +72,7 @@ async def _look(invocation: Invocation, settings: Settings, *, offline: bool) ->
             name = "catalog" if findings else "storage"
             return [*findings, Finding(name, False, str(error), error.exit_code)]
         if not offline:
-            for account in settings.pan123:
-                findings.append(await _ask(invocation, settings, account, catalog))
+            findings.extend([await _ask(invocation, settings, account, catalog) for account in settings.pan123])
     return findings
 
 

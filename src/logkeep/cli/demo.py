@@ -6,16 +6,17 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from logkeep.cli.invocation import Invocation, run_async
 from logkeep.cli.sync import run_sync
 from logkeep.clock import SystemClock
-from logkeep.daemon.lifecycle import run_daemon
-from logkeep.simulator.pan123.account import Account
-from logkeep.simulator.pan123.cloud import Pan123Cloud
+
+if TYPE_CHECKING:  # the simulator is loaded for this command only
+    from logkeep.simulator.pan123.account import Account
+    from logkeep.simulator.pan123.cloud import Pan123Cloud
 
 NAME = "demo"
 
@@ -63,6 +64,8 @@ def command(
 
 
 async def _demo(target: Path, *, keep_going: bool) -> int:
+    from logkeep.simulator.pan123.cloud import Pan123Cloud
+
     cloud = Pan123Cloud(seed=random.SystemRandom().randrange(2**32), retention=_RETENTION)
     account = cloud.add_account()
     account.populate(_HOURS, _FILES_PER_HOUR)
@@ -77,7 +80,7 @@ async def _demo(target: Path, *, keep_going: bool) -> int:
         return code
 
 
-def _write_config(target: Path, cloud: Pan123Cloud, account: Account) -> Path:
+def _write_config(target: Path, cloud: "Pan123Cloud", account: "Account") -> Path:
     target.mkdir(parents=True, exist_ok=True)
     config = target.with_name(f"{target.name}.toml")
     config.write_text(
@@ -98,7 +101,7 @@ def _toml_text(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _tell(target: Path, config: Path, cloud: Pan123Cloud) -> None:
+def _tell(target: Path, config: Path, cloud: "Pan123Cloud") -> None:
     archived = [path for path in target.glob("pan123/*/date=*/hour=*/*") if path.is_file()]
     days = Counter(path.parent.parent.name for path in archived)
     calls = cloud.count("token") + cloud.count("list")
@@ -113,7 +116,9 @@ def _tell(target: Path, config: Path, cloud: Pan123Cloud) -> None:
         typer.echo(f"  {sys.argv[0]} --config {config} explain {newest.name.split('-')[0]}")
 
 
-async def _keep_going(invocation: Invocation, cloud: Pan123Cloud, account: Account) -> None:
+async def _keep_going(invocation: Invocation, cloud: "Pan123Cloud", account: "Account") -> None:
+    from logkeep.daemon.lifecycle import run_daemon
+
     typer.echo("keeping on: a late file appears every 20 s, a poll comes every minute; stop with Ctrl-C")
     settings = invocation.settings()
     publishing = cloud.keep_publishing(account, files_per_hour=_FILES_PER_HOUR, late_every=_LATE_EVERY)

@@ -13,9 +13,6 @@ ARRIVALS = 3
 APART = timedelta(minutes=55)
 """An hour, less what two hourly polls may drift."""
 
-SIZE_DIFFERS = "size_differs"
-NOT_GZIP = "not_gzip"
-
 
 def arrivals(sightings: Iterable[Sighting], sha256: str) -> int:
     """How many arrivals of the same bytes count: each an hour or more after the one counted before."""
@@ -29,8 +26,3 @@ def arrivals(sightings: Iterable[Sighting], sha256: str) -> int:
 def counts(sightings: Iterable[Sighting], sha256: str, now: datetime) -> bool:
     """Whether an arrival now would count beside those before it."""
     return all(now - sighting.seen_at >= APART for sighting in sightings if sighting.sha256 == sha256)
-
-
-def flag(disagreement: str) -> str:
-    """The flag that an object archived as received bears."""
-    return SIZE_DIFFERS if disagreement == SIZE_DIFFERS else NOT_GZIP

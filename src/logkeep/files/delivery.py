@@ -7,7 +7,7 @@ outcome before the pass hears of it.
 
 import asyncio
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -158,15 +158,20 @@ class Deliveries:
                 PartialRecord(account_id, file.file_id, partial.temp_name, partial.validator, partial.total_bytes)
             )
 
-        fetched = await self._downloader.fetch(
-            file,
-            name,
-            partial=delivery.batch.partials.pop(file.file_id, None)
-            or await self._left_behind(account_id, file.file_id),
-            progress=lambda got: self._room.written(delivery.key, total[0] - got),
-            on_partial=on_partial,
-            admit=admit,
-        )
+        partial = delivery.batch.partials.pop(file.file_id, None) or await self._left_behind(account_id, file.file_id)
+        try:
+            fetched = await self._downloader.fetch(
+                file,
+                name,
+                partial=partial,
+                progress=lambda got: self._room.written(delivery.key, total[0] - got),
+                on_partial=on_partial,
+                admit=admit,
+            )
+        except StorageFull:
+            if partial is not None:
+                self._remember(account_id, file.file_id, partial)
+            raise
         if fetched.disagreement is not None:
             accepted = await self._compare(delivery, fetched.staged, fetched.disagreement)
             if accepted is None:
@@ -234,9 +239,9 @@ class Deliveries:
             seen = [*seen, sighting]
         arrived = compare.arrivals(seen, staged.sha256)
         if arrived >= compare.ARRIVALS:
-            flag = compare.flag(disagreement)
-            log.warning("vendor_object_accepted", account=str(delivery.account), file_id=file.file_id, flag=flag)
-            return replace(staged, flags=(flag,))
+            facts = {"account": str(delivery.account), "flags": list(staged.flags)}
+            log.warning("vendor_object_accepted", file_id=file.file_id, **facts)
+            return staged
         account = delivery.account
         name = quarantine_name(account.vendor, account.name, file.file_id, staged.sha256)
         await self._store.quarantine(staged.temp_name, name)
@@ -272,6 +277,10 @@ class Deliveries:
         delivery.batch.failed += 1
         partial = delivery.batch.partials.pop(file_id, None)
         if partial is not None:
-            self.resumable[delivery.account_id, file_id] = PartialRecord(
-                delivery.account_id, file_id, partial.temp_name, partial.validator, partial.total_bytes
-            )
+            self._remember(delivery.account_id, file_id, partial)
+
+    def _remember(self, account_id: int, file_id: str, partial: Partial) -> None:
+        """A later attempt can go on where this one stopped, unless the part is gone by then."""
+        self.resumable[account_id, file_id] = PartialRecord(
+            account_id, file_id, partial.temp_name, partial.validator, partial.total_bytes
+        )
