@@ -20,8 +20,7 @@ RUN groupadd --system --gid 8480 logkeep \
  && install -d -o logkeep -g logkeep -m 0750 /var/lib/logkeep
 COPY --from=build /opt/logkeep /opt/logkeep
 ENV PATH=/opt/logkeep/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    LOGKEEP_WEB__LISTEN=127.0.0.1:8480
+    PYTHONUNBUFFERED=1
 USER logkeep
 VOLUME /var/lib/logkeep
 STOPSIGNAL SIGTERM

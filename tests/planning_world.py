@@ -88,7 +88,7 @@ class World:
         return facts
 
     def plan(self, now: datetime, poll_since: datetime, sweep_since: datetime) -> list[Ask]:
-        return plan(self.account, self.hours, self.facts(), [], self.policy, Moment(now, poll_since, sweep_since))
+        return plan(self.account, self.hours, self.facts(), [], self.policy, Moment(now, poll_since, sweep_since, now))
 
     def run_pass(
         self, now: datetime, *, poll_since: datetime | None = None, sweep_since: datetime | None = None

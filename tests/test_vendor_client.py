@@ -1,8 +1,10 @@
 import asyncio
 import socket
+import ssl
 import traceback
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,12 +97,13 @@ async def test_parameters_travel_where_the_carrier_says(
 async def test_one_token_serves_every_page_and_every_client_of_a_store(clock: ManualClock) -> None:
     store = MemoryTokens()
     async with desk(clock=clock) as api:
-        for _ in range(3):
-            async with client(api.base_url, clock, store) as vendor:
+        vendors = [client(api.base_url, clock, store) for _ in range(3)]
+        for vendor in vendors:
+            async with vendor:
                 await asyncio.gather(*(vendor.list_page(FIRST, END, number) for number in range(1, 4)))
         assert (api.tokens_issued, api.listings) == (1, 9)
-        assert vendor.calls == {("list", "ok"): 3}
-        assert vendor.calls_made == 3
+        assert vendors[2].calls == {("list", "ok"): 3}
+        assert [vendor.calls_made for vendor in vendors] == [4, 3, 3]
         _, _, headers, body = api.seen[-1]
     assert headers["Authorization"] == f"Bearer {api.live[0]}"
     assert headers["Platform"] == "open_platform"
@@ -373,6 +376,16 @@ async def test_an_api_that_speaks_no_tls_is_unreachable(clock: ManualClock) -> N
         error = await error_from(vendor)
     assert isinstance(error, NoConnection)
     assert "TLS failed" in str(error)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(clock: ManualClock) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).parent / "data" / "self-signed.pem")
+    async with desk(clock=clock, tls=context) as api, client(api.base_url, clock) as vendor:
+        error = await error_from(vendor)
+        assert api.seen == []
+    assert isinstance(error, NoConnection)
+    assert "TLS failed (self-signed certificate)" in str(error)
 
 
 async def test_proxies_of_the_environment_do_not_count(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:

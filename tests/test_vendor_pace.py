@@ -130,3 +130,9 @@ async def test_a_call_that_fails_or_is_cancelled_frees_its_slot(taker: Taker) ->
                 raise failure
     await taker.take(1)
     assert len(taker.begun) == 1
+
+
+async def test_a_pause_of_a_fraction_of_a_microsecond_ends(taker: Taker, clock: ManualClock) -> None:
+    taker.pace.pause_until(clock.monotonic_s() + 3e-7)
+    await taker.take(1)
+    assert clock.monotonic_s() >= 3e-7

@@ -1,5 +1,6 @@
 """What the tests of the vendor client share: a store of tokens in memory, and a small API server on a real socket."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -131,7 +132,7 @@ def envelope(code: int = 0, message: str = "ok", data: Any = None, **response: A
 
 
 @asynccontextmanager
-async def desk(**settings: Any) -> AsyncIterator[Desk]:
+async def desk(*, tls: ssl.SSLContext | None = None, **settings: Any) -> AsyncIterator[Desk]:
     made = Desk(**settings)
     app = web.Application()
     app.router.add_post("/api/v1/access_token", made.token)
@@ -139,8 +140,8 @@ async def desk(**settings: Any) -> AsyncIterator[Desk]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        made.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
         yield made
     finally:
         await runner.cleanup()

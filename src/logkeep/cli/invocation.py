@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -148,9 +149,15 @@ def with_catalog(invocation: Invocation, work: Callable[[Beside], Awaitable[T]])
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; one error out of a group of tasks stands for the group."""
+    """Run to the end; one error out of a group of tasks stands for the group.
+
+    Raises:
+        SystemExit: SIGTERM ended it, after cleaning up; the status is the shell's for that signal.
+    """
     try:
         return asyncio.run(work)
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
     except BaseExceptionGroup as group:
         raise _first_of(group) from None
 

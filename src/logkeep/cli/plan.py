@@ -47,8 +47,8 @@ async def _plan_all(opened: Beside) -> list[Planned]:
 async def _plan(opened: Beside, known: Known) -> list[tuple[Ask, int]]:
     books = await read_books(known.catalog, known.record.account_id, opened.now)
     sweep_since = last_came(known.settings.sweep, opened.settings.schedule.zone, opened.now)
-    moment = Moment(opened.now, poll_since=opened.now, sweep_since=sweep_since)
-    wanting = books.wanting(moment.poll_since)
+    moment = Moment(opened.now, poll_since=opened.now, sweep_since=sweep_since, host_now=opened.now)
+    wanting = books.wanting(moment)
     asks = plan(books.account, books.hours, books.facts, wanting, policy_of(known.settings), moment)
     return [(ask, expected_calls(ask.span, books.hours, known.settings.page_size)) for ask in asks]
 

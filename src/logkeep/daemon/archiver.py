@@ -100,6 +100,7 @@ async def open_archiver(settings: Settings, clock: Clock, rng: random.Random) ->
         catalog = await _open_catalog(settings, store, stack)
         await reconcile(catalog, store, clock)
         room = Room(store, settings.storage.min_free, clock)
+        catalog.database.on_full = room.give_up_reserve
         queue = InlineQueue[Delivery](clock, [str(account.key) for account in settings.pan123])
         downloader = Downloader(
             store,
@@ -135,7 +136,6 @@ async def _open_catalog(settings: Settings, store: LocalStore, stack: AsyncExitS
             "set catalog.url to a file on a local disk"
         )
     catalog = Catalog(path)
-    catalog.database.on_full = store.release_reserve
     stack.push_async_callback(catalog.close)
     await catalog.open()
     return catalog

@@ -9,6 +9,7 @@ import structlog
 from logkeep.catalog.catalog import Catalog
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord
 from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, RETENTION, Judged, assess, losses
+from logkeep.files.plan import Moment
 from logkeep.model import Hour, runs
 
 log = structlog.stdlib.get_logger("logkeep.files")
@@ -28,9 +29,9 @@ class Books:
         """Wanted files whose hour is unknown."""
         return [file for file in self.wanted if file.hour is None]
 
-    def wanting(self, poll_since: datetime, ordered: Container[str] = ()) -> list[FileRecord]:
-        """Wanted files that were not tried since ``poll_since`` and are not ``ordered`` already."""
-        return [f for f in self.wanted if f.file_id not in ordered and is_due(f, poll_since)]
+    def wanting(self, moment: Moment, ordered: Container[str] = ()) -> list[FileRecord]:
+        """Wanted files that were not tried since the poll and are not ``ordered`` already."""
+        return [f for f in self.wanted if f.file_id not in ordered and is_due(f, moment)]
 
     def ledger(self, *, now: datetime, settle: timedelta) -> list[Judged]:
         """The account's hours with their states, oldest first."""
@@ -50,9 +51,9 @@ async def read_books(catalog: Catalog, account_id: int, now: datetime) -> Books:
     )
 
 
-def is_due(file: FileRecord, poll_since: datetime) -> bool:
-    """Whether a file is to be fetched in a pass whose look-back began at ``poll_since``."""
-    return file.wanted and (file.attempted_at is None or file.attempted_at < poll_since)
+def is_due(file: FileRecord, moment: Moment) -> bool:
+    """Whether a file is to be fetched: wanted, and not tried since the poll."""
+    return file.wanted and not moment.stands(file.attempted_at, moment.poll_since)
 
 
 async def close_books(catalog: Catalog, account_id: int, *, now: datetime, skew: timedelta, settle: timedelta) -> None:

@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord
-from logkeep.files.ledger import GRACE, NO_FILES, RETENTION, TWO_LOOKS, expires_at
+from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, NO_FILES, RETENTION, TWO_LOOKS, expires_at
 from logkeep.model import Hour, Span, runs
 
 DANGER = timedelta(days=5)
@@ -66,15 +66,20 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When the plan is made, by the vendor's clock.
+    """When the plan is made: ``now`` by the vendor's clock, the others by this host's, like every stamp on record.
 
     The look-back is due for what was not listed since ``poll_since``, the sweep for what was not listed since
-    ``sweep_since``.
+    ``sweep_since``. Stamps later than ``host_now`` come from a clock that was wrong and count for nothing.
     """
 
     now: datetime
     poll_since: datetime
     sweep_since: datetime
+    host_now: datetime
+
+    def stands(self, stamp: datetime | None, since: datetime) -> bool:
+        """Whether something was done at or after ``since``."""
+        return stamp is not None and since <= stamp <= self.host_now + CLOCK_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,7 @@ def _why(record: HourRecord, files: FileFacts, fetching: bool, policy: Policy, m
     if record.lost_at is not None:
         return None
     age = now - hour.end
-    unseen_since_poll = record.listed_at is None or record.listed_at < moment.poll_since
+    unseen_since_poll = not moment.stands(record.listed_at, moment.poll_since)
     if hour + 1 == Hour.of(now):
         return Why.NEWEST if unseen_since_poll else None
     if record.failure:
@@ -160,15 +165,14 @@ def _why(record: HourRecord, files: FileFacts, fetching: bool, policy: Policy, m
         return why
     if age <= policy.lookback and unseen_since_poll:
         return Why.LOOKBACK
-    if age <= RETENTION and record.listed_at < moment.sweep_since:
+    if age <= RETENTION and not moment.stands(record.listed_at, moment.sweep_since):
         return Why.SWEEP
-    return Why.LAST if _needs_last_look(record, now) else None
+    return Why.LAST if _needs_last_look(record, moment) else None
 
 
-def _needs_last_look(record: HourRecord, now: datetime) -> bool:
-    left = expires_at(record.hour) - now
-    looked_since = expires_at(record.hour) - DANGER
-    proven = record.attested_at is not None and record.attested_at >= looked_since
+def _needs_last_look(record: HourRecord, moment: Moment) -> bool:
+    left = expires_at(record.hour) - moment.now
+    proven = moment.stands(record.attested_at, expires_at(record.hour) - DANGER)
     return timedelta() < left <= DANGER - A_SWEEP and not proven
 
 

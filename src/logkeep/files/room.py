@@ -14,6 +14,8 @@ from logkeep.store.port import Store
 log = structlog.stdlib.get_logger("logkeep.files")
 
 _STALE_AFTER_S = 1.0
+_SLACK_BYTES = 64 * 2**20
+"""Free space, above ``min_free``, at which a disk that was full counts as having room again: twice the reserve."""
 
 
 class Room:
@@ -25,12 +27,12 @@ class Room:
         self._clock = clock
         self._left: dict[str, int] = {}
         self._free: tuple[float, int | None] | None = None
-        self.short_by_bytes = 0
+        self._needed_bytes = 0
 
     @property
     def low(self) -> bool:
         """Whether a download was last turned away."""
-        return self.short_by_bytes > 0
+        return self._needed_bytes > 0
 
     async def admit(self, key: str, total_bytes: int, got_bytes: int = 0) -> None:
         """Promise room for the rest of one download; asking again replaces its earlier promise.
@@ -42,7 +44,7 @@ class Room:
         free = await self._free_bytes()
         left = max(total_bytes - got_bytes, 0)
         if free is not None and free - others - left < self._min_free_bytes:
-            self._turn_away(self._min_free_bytes + others + left - free, free)
+            self._turn_away(self._min_free_bytes + left, free)
             raise StorageFull(
                 f"no room for {left} bytes: {free} are free, {others} of them promised, {self._min_free_bytes} kept "
                 "free; make room, or lower storage.min_free"
@@ -61,31 +63,35 @@ class Room:
     def full(self) -> None:
         """The file system itself said that it is full."""
         self._free = None
-        self._turn_away(1, 0)
+        self._turn_away(self._min_free_bytes + _SLACK_BYTES, 0)
+
+    async def give_up_reserve(self) -> bool:
+        """The catalog found no room: free the reserve for it; False when that was gone already."""
+        self.full()
+        return await self._store.release_reserve()
 
     async def look_again(self) -> bool:
-        """Whether there is room where there was none; says so once, and takes the reserve back."""
+        """Whether all that was turned away would fit now; says so once, and takes the reserve back."""
         if not self.low:
             return False
         self._free = None
         free = await self._free_bytes()
-        if free is not None and free < self._min_free_bytes + self.short_by_bytes:
+        if free is not None and free < self._needed_bytes:
             return False
-        self.short_by_bytes = 0
+        self._needed_bytes = 0
         log.info("disk_has_room_again", free_bytes=free)
         await self._store.restore_reserve()
         return True
 
-    def _turn_away(self, short_by_bytes: int, free_bytes: int) -> None:
+    def _turn_away(self, needed_bytes: int, free_bytes: int) -> None:
         if not self.low:
             log.error(
                 "disk_low",
                 free_bytes=free_bytes,
-                short_by_bytes=short_by_bytes,
-                min_free_bytes=self._min_free_bytes,
+                needed_bytes=needed_bytes,
                 hint="downloads wait until there is room; listing goes on",
             )
-        self.short_by_bytes = max(short_by_bytes, 1)
+        self._needed_bytes = max(needed_bytes, self._needed_bytes)
 
     async def _free_bytes(self) -> int | None:
         now_s = self._clock.monotonic_s()

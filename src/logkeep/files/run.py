@@ -117,20 +117,23 @@ class FileRun:
                     break
 
     async def _plan(self, passing: Pass, lister: Lister) -> list[Ask]:
-        now = lister.now()
-        books = await read_books(self._catalog, self.account.account_id, now)
-        moment = Moment(now, passing.poll_since, passing.sweep_since)
-        wanting = books.wanting(passing.poll_since, passing.batch.ordered)
+        moment = self._moment(passing, lister)
+        books = await read_books(self._catalog, self.account.account_id, moment.now)
+        wanting = books.wanting(moment, passing.batch.ordered)
         return plan(books.account, books.hours, books.facts, wanting, self.account.policy, moment)
+
+    def _moment(self, passing: Pass, lister: Lister) -> Moment:
+        return Moment(lister.now(), passing.poll_since, passing.sweep_since, self._clock.now())
 
     async def _list(self, ask: Ask, passing: Pass, lister: Lister) -> Listed:
         listed = await lister.list(ask)
+        moment = self._moment(passing, lister)
         passing.listings += 1
         passing.rows += len(listed.rows)
         records = {file.file_id: file for file in listed.changes.files}
         for row in listed.rows:
             waiting = passing.batch.spent.pop(row.file_id, None) is not None
-            untried = row.file_id not in passing.batch.ordered and is_due(records[row.file_id], passing.poll_since)
+            untried = row.file_id not in passing.batch.ordered and is_due(records[row.file_id], moment)
             if waiting or untried:
                 first_seen_at = records[row.file_id].first_seen_at
                 expiry = expires_at(row.hour) if row.hour is not None else first_seen_at + RETENTION
@@ -147,6 +150,8 @@ class FileRun:
             for span in await self._spans_of(list(batch.spent.values()), where_seen=where_seen):
                 await self._list(Ask(span, FRESH_ADDRESSES, expires_at(span.first)), passing, lister)
             await batch.settled()
+        if passing.error is not None or batch.trouble is not None:
+            return  # they are still wanted, and no attempt was made with a fresh address
         for file_id in list(batch.spent):
             reason = "url_refused: no address that the vendor gave for it was accepted"
             await self._catalog.files.failed(self.account.account_id, file_id, reason, now=self._clock.now())

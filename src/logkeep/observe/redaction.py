@@ -142,11 +142,11 @@ class Redactor:
         self._loose_secrets = tuple(known for known in loose if len(known) >= SHORTEST_SECRET_CHARS)
 
     def text(self, text: str) -> str:
-        """The text without secrets, at most about 8 KiB of it. Idempotent."""
+        """The text without secrets, at most 8 KiB of it. Idempotent."""
         kept = self._clean(text[:_READ_CHARS])
         if len(text) > _READ_CHARS:  # a secret may have been halved there
             kept = kept[: max(0, len(kept) - _ENCODED_CHARS * max(map(len, self._secrets), default=0))]
-        elif len(kept) <= KEPT_CHARS + _SLACK_CHARS:
+        elif len(kept) <= KEPT_CHARS:
             return kept
         return self._clean(f"[cut from {len(text)} characters] {kept[: KEPT_CHARS - _SLACK_CHARS]}")
 

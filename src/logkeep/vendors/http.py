@@ -5,6 +5,7 @@ limit, there are no cookies, and the environment's proxies do not count. What ai
 without being chained, because their messages quote whole addresses; what is left names the host and what failed.
 """
 
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def _host(url: str) -> str:
 
 
 def _translated(exc: Exception, host: str) -> Unreachable:
-    """Say in our own words what failed: only error numbers' texts and certificates' verdicts are quoted."""
+    """Say in our own words what failed: only error numbers and certificates' verdicts are quoted."""
     for kinds, made, words in _WORDS:
         if isinstance(exc, kinds):
             return made(f"{host}: {words}{_tls_words(exc) or _os_words(exc)}")
@@ -148,9 +149,10 @@ def _translated(exc: Exception, host: str) -> Unreachable:
 
 
 def _os_words(exc: Exception) -> str:
+    """The system's text for an error number; what asyncio writes in its place quotes addresses."""
     inner = getattr(exc, "os_error", exc)
-    words = clean_text(inner.strerror) if isinstance(inner, OSError) else ""
-    return f" ({words})" if words else ""
+    number = inner.errno if isinstance(inner, OSError) else None
+    return f" ({os.strerror(number)})" if number is not None and number > 0 else ""
 
 
 def _tls_words(exc: Exception) -> str:

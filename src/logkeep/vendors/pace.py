@@ -15,6 +15,9 @@ from asyncio_throttle.throttler import Throttler
 
 from logkeep.clock import Clock
 
+_SHORTEST_SLEEP_S = 0.001
+"""Less may be nothing to a clock of microseconds, and a loop that waits for it would spin."""
+
 
 class Pace:
     """Lets callers through in the order they came. ``per_second`` may be a fraction.
@@ -48,7 +51,7 @@ class Pace:
         """A pause first, then the spacing, so that the first calls after a pause are spaced as well."""
         while True:
             while (left_s := self._paused_until_s - self._clock.monotonic_s()) > 0:
-                await self._clock.sleep(left_s)
+                await self._clock.sleep(max(left_s, _SHORTEST_SLEEP_S))
             await self._throttler.acquire()  # type: ignore[no-untyped-call]
             if self._paused_until_s <= self._clock.monotonic_s():
                 return
