@@ -42,31 +42,41 @@ class World:
     watched_hours: int = 72
     pan123: dict[str, Any] = field(default_factory=dict)
     download: dict[str, Any] = field(default_factory=dict)
+    min_free_bytes: int = 0
+    others: dict[str, Account] = field(default_factory=dict)
 
     def settings(self) -> Settings:
-        account = {
-            "name": "main",
-            "client_id": self.account.client_id,
-            "client_secret": self.account.client_secret,
-            "base_url": self.cloud.base_url,
-            "requests_per_second": 500.0,
-            **self.pan123,
-        }
         download = {"allow_http": True, "allow_private_addresses": True, "idle_timeout": timedelta(seconds=2)}
+        others = (self._account(name, account) for name, account in self.others.items())
         return Settings(
-            storage=StorageSettings(path=self.root, min_free=0),
+            storage=StorageSettings(path=self.root, min_free=self.min_free_bytes),
             download=DownloadSettings(**{**download, **self.download}),
-            pan123=(Pan123Settings(**account),),
+            pan123=(self._account("main", self.account, **self.pan123), *others),
         )
 
+    def _account(self, name: str, account: Account, **more: Any) -> Pan123Settings:
+        known = {"client_id": account.client_id, "client_secret": account.client_secret}
+        usual = {"name": name, "base_url": self.cloud.base_url, "requests_per_second": 500.0}
+        return Pan123Settings(**{**known, **usual, **more})
+
     async def watch_from(self, hour: Hour) -> None:
-        """Make the account known as one that answers only for hours from ``hour`` on: fewer requests, same rules."""
-        settings = self.settings()
+        """Make the accounts known as ones that answer only for hours from ``hour`` on: fewer requests, same rules."""
         (self.root / ".logkeep").mkdir(parents=True, exist_ok=True)
-        catalog = Catalog(catalog_path(settings))
+        catalog = Catalog(catalog_path(self.settings()))
         await catalog.open()
-        await catalog.accounts.enrol([settings.pan123[0].key], now=self.clock.now(), watched_from=hour)
+        keys = [account.key for account in self.settings().pan123]
+        await catalog.accounts.enrol(keys, now=self.clock.now(), watched_from=hour)
         await catalog.close()
+
+    @asynccontextmanager
+    async def catalog(self) -> AsyncIterator[tuple[Catalog, int]]:
+        """What the catalog knows, while nothing runs; and the number of the account ``main`` in it."""
+        catalog = Catalog(catalog_path(self.settings()))
+        await catalog.open_beside()
+        try:
+            yield catalog, next(known.account_id for known in await catalog.accounts.all() if known.name == "main")
+        finally:
+            await catalog.close()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Archiver]:
@@ -76,17 +86,32 @@ class World:
             yield archiver
 
     async def sync(self) -> tuple[Pass, Standing]:
-        """What ``logkeep sync`` does; then how the account stands."""
+        """What ``logkeep sync`` does; then how the account ``main`` stands."""
+        return (await self.sync_all())["main"]
+
+    async def sync_all(self) -> dict[str, tuple[Pass, Standing]]:
+        """What ``logkeep sync`` does; then how each account stands."""
         async with self.open() as archiver:
             passes = begin_passes(archiver, None)
             await sync_once(archiver, passes)
-            return passes[0][1], await self.stands(archiver)
+            return {
+                kept.run.account.key.name: (passing, await self.stands(archiver, number))
+                for number, (kept, passing) in enumerate(passes)
+            }
 
-    async def stands(self, archiver: Archiver) -> Standing:
-        account, now = archiver.settings.pan123[0], self.clock.now()
+    async def sync_hourly(self, times: int) -> tuple[Pass, Standing]:
+        """A sync now, and one an hour after the other; the last one's result."""
+        last = await self.sync()
+        for _ in range(times - 1):
+            self.clock.advance(HOUR)
+            last = await self.sync()
+        return last
+
+    async def stands(self, archiver: Archiver, number: int = 0) -> Standing:
+        account, now = archiver.settings.pan123[number], self.clock.now()
         return await standing(
             archiver.catalog,
-            await archiver.catalog.accounts.get(archiver.accounts[0].run.account.account_id),
+            await archiver.catalog.accounts.get(archiver.accounts[number].run.account.account_id),
             now=now,
             settle=account.settle,
             patience=patience_of(account, archiver.settings.schedule.zone, now),
@@ -117,6 +142,11 @@ def truth(files: list[OfferedFile]) -> list[str]:
 
 def states(stands: Standing) -> dict[HourState, int]:
     return {state: count for state, count in stands.counts.items() if count}
+
+
+def reasons(stands: Standing) -> list[str]:
+    """Why each gap is one, in order."""
+    return [gap.reason for gap in stands.gaps]
 
 
 def state_of(stands: Standing, hour: datetime) -> tuple[HourState, str]:

@@ -328,7 +328,7 @@ async def test_a_refusal_of_the_span_is_told_at_once(cloud: Pan123Cloud, clock: 
 
 
 async def test_a_redirect_of_the_api_is_not_followed(clock: ManualClock) -> None:
-    async with desk(clock=clock) as api, client(api.base_url, clock) as vendor:
+    async with desk(clock=clock) as api, client(api.base_url.replace("127.0.0.1", "localhost"), clock) as vendor:
         api.listing = lambda request: web.Response(
             status=307, headers={"Location": str(request.url.with_query(then="1")), "Set-Cookie": "a=b"}
         )
@@ -397,7 +397,7 @@ async def test_proxies_of_the_environment_do_not_count(clock: ManualClock, monke
 
 async def test_the_configured_proxy_is_used_even_in_a_private_network(clock: ManualClock) -> None:
     async with desk(clock=clock) as proxy:
-        settings: dict[str, Any] = {"proxy": proxy.base_url.replace("//", "//user:sEcReTpass@")}
+        settings: dict[str, Any] = {"proxy": proxy.base_url.replace("//127.0.0.1", "//user:sEcReTpass@localhost")}
         async with client("http://api.example", clock, allow_private_addresses=False, **settings) as vendor:
             await vendor.list_page(FIRST, END, 1)
         assert proxy.listings == 1

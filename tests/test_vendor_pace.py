@@ -136,3 +136,13 @@ async def test_a_pause_of_a_fraction_of_a_microsecond_ends(taker: Taker, clock: 
     taker.pace.pause_until(clock.monotonic_s() + 3e-7)
     await taker.take(1)
     assert clock.monotonic_s() >= 3e-7
+
+
+async def test_a_pause_that_begins_while_the_spacing_is_waited_for_counts(clock: ManualClock) -> None:
+    taker = Taker(Pace(per_second=20, clock=clock), clock)
+    await taker.take(1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(taker.take(2))
+        await asyncio.sleep(0)
+        taker.pace.pause_for(30)
+    assert taker.begun == [(1, 0), (2, 30)]

@@ -122,6 +122,13 @@ def test_status_and_envelope_together_mean_one_class(
     assert type(refusal(read_page, code, message, status=status)) is kind
 
 
+@pytest.mark.parametrize(("status", "kind"), [(502, Unreachable), (401, TokenRefused), (429, RateLimited)])
+def test_broken_json_under_a_bad_status_is_judged_by_the_status(status: int, kind: type[VendorError]) -> None:
+    with pytest.raises(VendorError) as caught:
+        read_page(status, {}, b'{"code":0,')
+    assert type(caught.value) is kind
+
+
 def test_eviction_is_told_apart_from_expiry() -> None:
     errors = [refusal(read_page, 401, message) for message in (EVICTED, "token is expired")]
     assert [isinstance(error, TokenRefused) and error.evicted for error in errors] == [True, False]

@@ -158,6 +158,7 @@ class Vendor:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
+        await asyncio.sleep(0)
         self.slots += 1
         try:
             yield
@@ -212,10 +213,12 @@ async def ask_unless_paused(keeper: TokenKeeper) -> None:
 
 
 async def test_many_tasks_that_need_a_token_cause_one_request(vendor: Vendor, store: MemoryTokens) -> None:
+    """The others wait for that one, not for a minute."""
     keeper = vendor.keeper(store)
     tokens = await asyncio.gather(*(keeper.token() for _ in range(10)))
     assert set(tokens) == {"tok-1"}
     assert store.history == ["claim", "save"]
+    assert vendor.clock.slept == []
 
 
 async def test_many_keepers_of_one_store_cause_one_request(vendor: Vendor, store: MemoryTokens) -> None:
@@ -458,6 +461,11 @@ async def test_a_vendor_that_reissues_the_refused_token_is_not_asked_for_ever(
     with pytest.raises(AccountPaused):
         await call_often(keeper, stubborn)
     assert len(stubborn.asked_at) == 3
+    stubborn.live = ["same"]
+    stubborn.clock.advance(HOUR)
+    for _ in range(5):
+        assert await call(keeper, stubborn)
+    assert len(stubborn.asked_at) == 4
 
 
 async def test_a_token_that_has_arrived_is_kept_although_its_caller_is_cancelled(

@@ -1,6 +1,7 @@
 """The two probes, asked through a real socket."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -100,7 +101,8 @@ async def test_a_check_that_hangs_or_crashes_counts_as_failing() -> None:
 
     async with serving({"storage": hang, "catalog": crash, "scheduler": well}, probe_timeout_s=0.01) as server:
         with capture_logs() as events:
-            status, answer = await readiness(server)
+            async with asyncio.timeout(5):
+                status, answer = await readiness(server)
     assert (status, cancelled.is_set()) == (503, True)
     assert answer == {
         "ready": False,
@@ -174,6 +176,13 @@ async def test_changes_of_readiness_are_told_once_each() -> None:
     ]
 
 
+async def test_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with serving({"storage": well}) as server:
+            await ask(server, "/readyz")
+    assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
+
+
 async def test_an_address_in_use_is_a_clear_line_and_exit_code_2() -> None:
     async with serving({}) as server:
         second = WebServer("127.0.0.1", server.port, {})
@@ -189,14 +198,14 @@ async def test_an_address_in_use_is_a_clear_line_and_exit_code_2() -> None:
     ("host", "line"),
     [
         ("203.0.113.7", "203.0.113.7:0 is no address of this machine"),
-        ("host.invalid", "host.invalid:0 cannot be listened on"),
+        ("fe80::1%none", "[fe80::1%none]:0 cannot be listened on (no such name)"),
+        ("a..b", "a..b:0 cannot be listened on (no such name)"),
     ],
 )
 async def test_an_address_that_is_not_ours_is_a_clear_line(host: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         await WebServer(host, 0, {}).open()
     assert str(caught.value).startswith(f"web.listen: {line}")
-    assert "None" not in str(caught.value)
 
 
 async def test_after_close_nobody_answers_and_closing_again_is_fine() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from logkeep import __version__
 from logkeep.cli import check, demo, explain, gaps, plan, run, status, sync
 from logkeep.cli.invocation import Invocation
 from logkeep.errors import ConfigError, LogkeepError
+from logkeep.observe.logging import redactor
 
 app = typer.Typer(
     name="logkeep",
@@ -22,6 +24,10 @@ app = typer.Typer(
 )
 for command in (run, sync, status, gaps, plan, explain, check, demo):
     app.command(name=command.NAME)(command.command)
+
+
+_DEFECT = 70
+"""EX_SOFTWARE of sysexits.h: none of the contract's codes tells of a defect."""
 
 
 def _tell_version(wanted: bool) -> None:
@@ -59,3 +65,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads; say nothing more
         sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - a defect; even its traceback must not show a secret
+        told = redactor().text("".join(traceback.format_exception(error)))
+        print(f"{told}logkeep: this is a defect in logkeep; please report the lines above", file=sys.stderr)  # noqa: T201
+        sys.exit(_DEFECT)

@@ -26,6 +26,7 @@ from logkeep.files.reconcile import reconcile
 from logkeep.files.room import Room
 from logkeep.files.run import FileRun, Pass
 from logkeep.model import AccountKey, Hour
+from logkeep.observe.logging import redactor
 from logkeep.queue.inline import InlineQueue
 from logkeep.store.local import LocalStore
 from logkeep.store.lock import StorageLock
@@ -223,6 +224,7 @@ def pan123_client(
         allow_http=settings.download.allow_http,
         allow_private_addresses=settings.download.allow_private_addresses,
         proxy=proxy(settings),
+        hide=redactor().hide,
     )
 
 

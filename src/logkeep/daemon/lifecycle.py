@@ -47,7 +47,7 @@ async def run_daemon(settings: Settings, clock: Clock, rng: random.Random) -> No
         loop.add_signal_handler(number, stop.set)
     async with open_archiver(settings, clock, rng) as archiver:
         daemon = Daemon(archiver, rng)
-        async with archiver.working(settings.daemon.drain), daemon.listening(), asyncio.TaskGroup() as tasks:
+        async with daemon.listening(), archiver.working(settings.daemon.drain), asyncio.TaskGroup() as tasks:
             keeping = [tasks.create_task(work, name="keep") for work in daemon.work()]
             with daemon.scheduled():
                 log.info("ready", accounts=len(archiver.accounts), storage=str(settings.storage.path))
@@ -102,7 +102,6 @@ class Daemon:
         probes = {"storage": self._probe_storage, "catalog": self._probe_catalog, "scheduler": self._probe_scheduler}
         server = WebServer(listen.host, listen.port, probes)
         await server.open()
-        log.info("listening", host=listen.host, port=server.port)
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ import ssl
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from logkeep import __version__
@@ -56,6 +57,7 @@ class ApiSession:
     """Sends requests to a vendor's API. Construction does no I/O; ``open`` comes first, ``close`` is always safe.
 
     ``proxy`` may hold a password. Behind one, names are resolved there, and only literal addresses are checked here.
+    ``resolver`` stands beneath the guard, in the place of the system's.
     """
 
     def __init__(
@@ -65,17 +67,19 @@ class ApiSession:
         allow_private_addresses: bool = False,
         proxy: str = "",
         limits: HttpLimits | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._allow_http = allow_http
         self._allow_private = allow_private_addresses
         self._proxy = URL(proxy) if proxy else None
         self._limits = limits or HttpLimits()
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Make the session; connects to nothing yet."""
         exempt_host = (self._proxy.raw_host if self._proxy is not None else None) or ""
-        resolver = GuardedResolver(allow_private=self._allow_private, exempt_host=exempt_host)
+        resolver = GuardedResolver(allow_private=self._allow_private, exempt_host=exempt_host, resolver=self._resolver)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=4, resolver=resolver, ttl_dns_cache=_DNS_CACHE_S),
             timeout=aiohttp.ClientTimeout(

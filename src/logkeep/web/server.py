@@ -64,12 +64,9 @@ class WebServer:
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
             await runner.cleanup()
             raise ConfigError([_refusal(self._host, self._port, error)]) from error
-        except BaseException:
-            await runner.cleanup()
-            raise
         self._runner = runner
         log.info("web_listening", host=self._host, port=self.port)
 
@@ -79,9 +76,8 @@ class WebServer:
 
     async def close(self) -> None:
         """Stop listening, and let requests that are being answered finish. Idempotent."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     def _app(self) -> web.Application:
         app = web.Application()
@@ -145,19 +141,19 @@ def _asked_from_here(request: web.Request) -> bool:
 def is_loopback(peer: str | None) -> bool:
     """Whether a peer's address is this machine's own; anything that is no address is not."""
     try:
-        address = ip_address((peer or "").partition("%")[0])
+        address = ip_address(peer or "")
     except ValueError:
         return False
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (mapped or address).is_loopback
 
 
-def _refusal(host: str, port: int, error: OSError) -> Problem:
+def _refusal(host: str, port: int, error: OSError | UnicodeError) -> Problem:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    number = error.errno or 0
+    number = error.errno or 0 if isinstance(error, OSError) else 0
     why = {
         errno.EADDRINUSE: "is in use",
         errno.EACCES: "needs more rights than this user has",
         errno.EADDRNOTAVAIL: "is no address of this machine",
-    }.get(number) or f"cannot be listened on ({os.strerror(number) if number > 0 else error.strerror})"
+    }.get(number) or f"cannot be listened on ({os.strerror(number) if number > 0 else 'no such name'})"
     return Problem("web.listen", f'{where} {why}; choose another or set it to ""')

@@ -220,8 +220,7 @@ class Pan123Client:
         delay_s = next_delay(error, effort.failures, self._rng, self._retry)
         if delay_s is None:
             raise error
-        if not isinstance(error, RateLimited):  # that one waits in the pace, with everybody else
-            await self._clock.sleep(delay_s)
+        await self._clock.sleep(delay_s)
 
     async def _issue(self) -> IssuedToken:
         """Ask for a token; runs inside the slot that the keeper took."""
