@@ -5,12 +5,14 @@ import hashlib
 import random
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -368,3 +370,88 @@ class ArchiveMachine(RuleBasedStateMachine):
 
 TestArchiveMachine = ArchiveMachine.TestCase
 TestArchiveMachine.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+
+
+@contextmanager
+def machine() -> Iterator[ArchiveMachine]:
+    made = ArchiveMachine()
+    try:
+        yield made
+    finally:
+        made.teardown()
+
+
+NAME = "2026031007.gz"
+RECORDING = 6
+"""The step of a single file's fetch that records its publication: staged, flushed, intended, renamed, synced before."""
+
+
+def test_a_publication_that_could_not_be_recorded_is_adopted_before_the_next_version_is_published() -> None:
+    """Else the new bytes would be refused for ever, because the unrecorded ones lie at their path."""
+    with machine() as made:
+        made.offer("1", b"one", NAME)
+        made.fetch({"1"}, RECORDING, fails=True)
+        made.offer("1", b"two!", NAME)
+        made.fetch({"1"}, None, fails=False)
+        assert sorted(version for _, version in made.recorded()) == [1, 2]
+        made.everything_visible_is_whole_and_there_once()
+
+
+def test_a_publication_that_could_not_be_recorded_is_adopted_although_the_vendor_renames_the_file() -> None:
+    with machine() as made:
+        made.offer("1", b"one", NAME)
+        made.fetch({"1"}, RECORDING, fails=True)
+        made.offer("1", b"one", "other.gz")
+        made.fetch({"1"}, None, fails=False)
+        made.everything_visible_is_whole_and_there_once()
+
+
+async def published_together(life: Life, *file_ids: str) -> list[BaseException | None]:
+    """Publish staged files in one batch; how each went."""
+    asked = [asyncio.ensure_future(life.publisher.publish(intent(file_id))) for file_id in file_ids]
+    await asyncio.sleep(0)
+    life.publisher.finish()
+    await life.publisher.run()
+    return list(await asyncio.gather(*asked, return_exceptions=True))
+
+
+def intent(file_id: str) -> Intent:
+    return Intent(1, file_id, 1, f"t{file_id}", f"pan123/main/{file_id}-x.gz", digest(b"one"), 3, 3)
+
+
+@pytest.fixture
+def staged() -> Iterator[ArchiveMachine]:
+    with machine() as made:
+        for file_id in ("1", "2", "3"):
+            made.offer(file_id, b"one", NAME)
+            (made.root / ".logkeep" / "tmp" / f"t{file_id}").write_bytes(b"one")
+        yield made
+
+
+def test_bytes_that_could_not_be_flushed_are_trusted_by_nobody(staged: ArchiveMachine) -> None:
+    """A second fsync may succeed although the first one lost them."""
+    staged.refuse(Fuse(1, fails=True))
+    ended = staged.run(published_together(staged.life, "1", "2", "3"))
+    assert [type(error) for error in ended] == [StorageError] * 3
+    assert (staged.visible(), staged.recorded()) == ({}, {})
+
+
+@pytest.mark.parametrize("step", range(2, 8))
+def test_a_batch_whose_intent_rename_or_record_fails_once_is_published_one_by_one(
+    staged: ArchiveMachine, step: int
+) -> None:
+    """Steps: flushed, intended, three renames, the folder synced, recorded."""
+    staged.refuse(Fuse(step, fails=True))
+    assert staged.run(published_together(staged.life, "1", "2", "3")) == [None] * 3
+    staged.nothing_is_under_way()
+
+
+def test_one_file_whose_place_is_taken_holds_up_nobody_else(staged: ArchiveMachine) -> None:
+    place = staged.root / intent("2").path
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"somebody else's")
+    ended = staged.run(published_together(staged.life, "1", "2", "3"))
+    assert [type(error) for error in ended] == [type(None), StorageError, type(None)]
+    assert place.read_bytes() == b"somebody else's"
+    assert sorted(file_id for file_id, _ in staged.recorded()) == ["1", "3"]
+    assert staged.run(staged.life.catalog.transfers.intents()) == []

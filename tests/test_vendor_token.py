@@ -123,13 +123,16 @@ def test_no_attempt_within_a_minute_of_another(record: TokenRecord, refused: str
 
 
 def test_the_key_of_a_credential_does_not_show_its_id() -> None:
-    key = credential_key("pan123", "https://Open-api.123pan.com/", "my-client-id")
-    assert key == credential_key("pan123", "https://open-api.123pan.com", "my-client-id")
+    key = credential_key("pan123", "https://Open-api.123pan.com/", "my-client-id", "a-secret")
+    assert key == credential_key("pan123", "https://open-api.123pan.com", "my-client-id", "a-secret")
     assert "my-client-id" not in key
-    assert (
-        len({key, credential_key("pan123", "https://x", "my-client-id"), credential_key("pan123", "https://x", "i")})
-        == 3
-    )
+    assert "a-secret" not in key
+    others = [
+        credential_key("pan123", "https://x", "my-client-id", "a-secret"),
+        credential_key("pan123", "https://open-api.123pan.com", "i", "a-secret"),
+        credential_key("pan123", "https://open-api.123pan.com", "my-client-id", "mended"),
+    ]
+    assert len({key, *others}) == 4
 
 
 class Vendor:

@@ -8,6 +8,7 @@ put back and the migration runs again. A catalog of a newer schema is refused un
 import asyncio
 import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import inspect, text
@@ -17,10 +18,24 @@ from logkeep.catalog.database import Database, translated
 from logkeep.catalog.tables import SCHEMA, metadata
 from logkeep.errors import CatalogError
 
-MIGRATIONS = Path(__file__).with_name("migrations")
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """The scripts that lead from one schema to the next, in alembic's layout, and the schema they lead to."""
+
+    folder: Path
+    newest: str
+
+    @property
+    def known(self) -> set[str]:
+        """Every schema that has a script."""
+        return {path.name.split("_", 1)[0] for path in (self.folder / "versions").glob("[0-9]*.py")}
 
 
-async def bring_up_to_date(database: Database) -> str | None:
+OURS = Migrations(Path(__file__).with_name("migrations"), SCHEMA)
+
+
+async def bring_up_to_date(database: Database, migrations: Migrations = OURS) -> str | None:
     """Migrate; only the holder of the storage lock may call this. Returns the schema it came from, None if new.
 
     Raises:
@@ -31,16 +46,16 @@ async def bring_up_to_date(database: Database) -> str | None:
             await asyncio.to_thread(_restore_cut_off_migration, database.path)
     await database.open()
     found = await database.schema(_revision)
-    if found == SCHEMA:
+    if found == migrations.newest:
         return found
     if found is None:
         await database.schema(_create)
         return None
-    _refuse_newer(found, database)
+    _refuse_newer(found, database, migrations)
     if database.path is not None:
         with translated(database.path):
             await asyncio.to_thread(_back_up, database.path)
-    await database.schema(_upgrade)
+    await database.schema(lambda connection: _upgrade(connection, migrations))
     if database.path is not None:
         with translated(database.path):
             await asyncio.to_thread(_keep_backup, database.path, found)
@@ -57,25 +72,22 @@ async def require_current(database: Database) -> None:
     if database.path is None:
         await database.schema(metadata.create_all)
         return
-    found = await database.schema(_revision)
+    async with database.read() as connection:
+        found = await connection.run_sync(_revision)
     if found != SCHEMA:
-        _refuse_newer(found, database)
+        _refuse_newer(found, database, OURS)
         raise CatalogError(
             f"catalog {database.path}: schema {found or 'none'} is older than this program's ({SCHEMA}); "
             "start the daemon once, or run `logkeep sync`, to bring it up to date"
         )
 
 
-def _refuse_newer(found: str | None, database: Database) -> None:
-    if found is not None and found not in _known_revisions():
+def _refuse_newer(found: str | None, database: Database, migrations: Migrations) -> None:
+    if found is not None and found not in migrations.known:
         raise CatalogError(
-            f"catalog {database.path}: schema {found} was written by a newer logkeep (this one knows {SCHEMA}); "
-            "install that version again"
+            f"catalog {database.path}: schema {found} was written by a newer logkeep (this one knows "
+            f"{migrations.newest}); install that version again"
         )
-
-
-def _known_revisions() -> set[str]:
-    return {path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
 
 
 def _revision(connection: Connection) -> str | None:
@@ -95,14 +107,14 @@ def _create(connection: Connection) -> None:
     connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:schema)"), {"schema": SCHEMA})
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, migrations: Migrations) -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations.folder).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, SCHEMA)
+    command.upgrade(config, migrations.newest)
 
 
 def _restore_cut_off_migration(path: Path) -> None:

@@ -14,14 +14,13 @@ from typing import Any, TypeVar
 from logkeep.catalog import Catalog
 from logkeep.catalog.records import AccountRecord
 from logkeep.clock import Clock, SystemClock
-from logkeep.daemon.archiver import account_named, catalog_path, patience_of, policy_of, watched_from
+from logkeep.daemon.archiver import account_named, catalog_path, credential_of, patience_of, policy_of, watched_from
 from logkeep.errors import UsageError
 from logkeep.files.report import Standing, standing
 from logkeep.model import AccountKey
 from logkeep.observe.logging import configure
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings, load_settings
-from logkeep.vendors.token_rules import credential_key
 
 T = TypeVar("T")
 
@@ -84,7 +83,7 @@ class Beside:
     async def standing(self, known: Known) -> Standing:
         """How one account stands."""
         account, zone = known.settings, self.settings.schedule.zone
-        token = await known.catalog.tokens.load(credential_key("pan123", account.base_url, account.client_id))
+        token = await known.catalog.tokens.load(credential_of(account))
         return await standing(
             known.catalog,
             known.record,

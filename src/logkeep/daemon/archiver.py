@@ -30,9 +30,11 @@ from logkeep.observe.logging import redactor
 from logkeep.queue.inline import InlineQueue
 from logkeep.store.local import LocalStore
 from logkeep.store.lock import StorageLock
+from logkeep.vendors.pace import Pace
 from logkeep.vendors.pan123.client import Pan123Client
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings
+from logkeep.vendors.token_rules import credential_key
 
 log = structlog.stdlib.get_logger("logkeep.daemon")
 
@@ -153,9 +155,10 @@ async def _open_accounts(
     now = clock.now()
     keys = [account.key for account in settings.pan123]
     records = await catalog.accounts.enrol(keys, now=now, watched_from=watched_from(now))
+    paces = shared_paces(settings, clock)
     accounts = []
     for account in settings.pan123:
-        client = pan123_client(settings, account, catalog, clock, rng)
+        client = pan123_client(settings, account, catalog, clock, rng, paces[credential_of(account)])
         await client.open()
         stack.push_async_callback(client.close)
         known = FileAccount(account.key, records[account.key].account_id, policy_of(account), account.page_size, client)
@@ -206,8 +209,29 @@ def fetch_limits(settings: Settings) -> FetchLimits:
     )
 
 
+def credential_of(account: Pan123Settings) -> str:
+    """The name of an account's credential in the catalog."""
+    return credential_key(
+        account.key.vendor, account.base_url, account.client_id, account.client_secret.get_secret_value()
+    )
+
+
+def shared_paces(settings: Settings, clock: Clock) -> dict[str, Pace]:
+    """One pace for each credential, however many accounts use it; the slowest of them sets it."""
+    slowest: dict[str, float] = {}
+    for account in settings.pan123:
+        credential, rate = credential_of(account), account.requests_per_second
+        slowest[credential] = min(rate, slowest.get(credential, rate))
+    return {credential: Pace(per_second=rate, clock=clock) for credential, rate in slowest.items()}
+
+
 def pan123_client(
-    settings: Settings, account: Pan123Settings, catalog: Catalog, clock: Clock, rng: random.Random
+    settings: Settings,
+    account: Pan123Settings,
+    catalog: Catalog,
+    clock: Clock,
+    rng: random.Random,
+    pace: Pace | None = None,
 ) -> Pan123Client:
     """A client whose token lives in the catalog, shared by everything that uses it."""
     return Pan123Client(
@@ -218,6 +242,7 @@ def pan123_client(
         carrier=account.carrier,
         page_size=account.page_size,
         requests_per_second=account.requests_per_second,
+        pace=pace,
         token_store=catalog.tokens,
         clock=clock,
         rng=rng,

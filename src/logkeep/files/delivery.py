@@ -190,6 +190,7 @@ class Deliveries:
     async def _archive(self, delivery: Delivery, staged: StagedFile) -> None:
         account, file, account_id = delivery.account, delivery.file, delivery.account_id
         now = self._clock.now()
+        await self._publisher.catch_up(account_id, file.file_id)
         known = await self._catalog.files.versions(account_id, file.file_id)
         if any(version.sha256 == staged.sha256 for version in known):
             await self._catalog.transfers.unchanged(account_id, file.file_id, listed_bytes=file.size_bytes, now=now)

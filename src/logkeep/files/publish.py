@@ -8,6 +8,7 @@ one, never one twice.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from logkeep.catalog.catalog import Catalog
@@ -38,6 +39,7 @@ class Publisher:
         self._catalog = catalog
         self._clock = clock
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
+        self._unrecorded: dict[tuple[int, str], Intent] = {}
 
     async def publish(self, intent: Intent) -> None:
         """Make one staged file visible and recorded; durable when this returns.
@@ -46,7 +48,7 @@ class Publisher:
 
         Raises:
             StorageError: it could not be published; nothing of it is visible, and its intent is withdrawn.
-            CatalogError: it could not be recorded; start-up will adopt or sweep it.
+            CatalogError: it could not be recorded; ``catch_up`` or start-up will do that.
         """
         waiting = _Waiting(intent)
         self._queue.put_nowait(waiting)
@@ -63,6 +65,22 @@ class Publisher:
                     break
                 batch.append(more)
             await self._settle(batch)
+
+    async def catch_up(self, account_id: int, file_id: str) -> None:
+        """Give the file's last publication its outcome, should it have failed half-way; the next one depends on it.
+
+        Raises:
+            StorageError: that cannot be done yet.
+            CatalogError: likewise.
+        """
+        intent = self._unrecorded.get((account_id, file_id))
+        if intent is None:
+            return
+        if await self._store.digest(intent.path) == intent.sha256:
+            await self._catalog.transfers.archived([intent], now=self._clock.now())
+        else:
+            await self._catalog.transfers.drop_intents([intent])
+        del self._unrecorded[account_id, file_id]
 
     def finish(self) -> None:
         """Let ``run`` return once everything asked for so far is done."""
@@ -97,8 +115,9 @@ class Publisher:
                 waiting.done.set_result(None)
 
     async def _withdraw(self, intent: Intent) -> None:
-        try:
-            if await self._store.size(intent.path) is None:
+        """Take an intent back unless its object is visible already: that one is recorded when the catalog can again."""
+        self._unrecorded[intent.account_id, intent.file_id] = intent
+        with suppress(HomeError):  # then the next publication of this file tries again, or start-up does
+            if await self._store.digest(intent.path) != intent.sha256:
                 await self._catalog.transfers.drop_intents([intent])
-        except HomeError:
-            return  # the intent stays open, which is what start-up reconciles
+                del self._unrecorded[intent.account_id, intent.file_id]

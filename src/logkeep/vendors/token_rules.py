@@ -75,9 +75,13 @@ def decide(record: TokenRecord | None, *, now: datetime, refused_token: str | No
     return Wait((next_at - now).total_seconds(), "a new token was asked for less than a minute ago")
 
 
-def credential_key(vendor: str, base_url: str, client_id: str) -> str:
-    """The name under which a credential's token is stored; the id itself is not in it."""
-    return f"{vendor}|{base_url.rstrip('/').lower()}|{hashlib.sha256(client_id.encode()).hexdigest()[:16]}"
+def credential_key(vendor: str, base_url: str, client_id: str, client_secret: str) -> str:
+    """The name under which a credential's token is stored; neither the id nor the secret can be told from it.
+
+    Another secret is another credential: whoever mends one does not wait for the pause that the old one earned.
+    """
+    digest = hashlib.sha256(f"{client_id}\0{client_secret}".encode()).hexdigest()[:16]
+    return f"{vendor}|{base_url.rstrip('/').lower()}|{digest}"
 
 
 def alive_at(record: TokenRecord, now: datetime) -> bool:

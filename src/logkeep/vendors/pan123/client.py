@@ -60,7 +60,7 @@ class Pan123Client:
     ``calls`` counts exchanges by (endpoint, outcome): ``token`` and ``list``; ``ok``, ``token_refused``,
     ``rate_limited``, ``unreachable``, ``credentials_refused``, ``not_entitled``, ``span_refused``, ``unreadable``,
     ``aborted`` (cancelled).
-    ``hide`` is told every token, so that logs never show it.
+    ``hide`` is told every token, so that logs never show it. ``pace`` is given where clients share a credential.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Pan123Client:
         carrier: Carrier = "query",
         page_size: int = 100,
         requests_per_second: float = 1.0,
+        pace: Pace | None = None,
         allow_http: bool = False,
         allow_private_addresses: bool = False,
         proxy: str = "",
@@ -94,13 +95,13 @@ class Pan123Client:
         self._clock = clock
         self._rng = rng
         self._retry = retry or RetryPolicy()
-        self._pace = Pace(per_second=requests_per_second, clock=clock)
+        self._pace = pace or Pace(per_second=requests_per_second, clock=clock)
         self._session = ApiSession(
             allow_http=allow_http, allow_private_addresses=allow_private_addresses, proxy=proxy, limits=limits
         )
         self._keeper = TokenKeeper(
             account=self._account,
-            credential=credential_key(VENDOR, base_url, client_id),
+            credential=credential_key(VENDOR, base_url, client_id, client_secret.get_secret_value()),
             store=token_store,
             clock=clock,
             issue=self._issue,
