@@ -1,6 +1,7 @@
 """A clock that the test owns: sleeping advances it at once, so hours pass in microseconds."""
 
 import asyncio
+import math
 from datetime import UTC, datetime, timedelta
 
 
@@ -20,7 +21,8 @@ class ManualClock:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self._passed += timedelta(seconds=max(seconds, 0))
+        # rounded up: sleeping never ends early, and a rest below its grain would be slept for ever
+        self._passed += timedelta(microseconds=math.ceil(max(seconds, 0) * 1e6))
         await asyncio.sleep(0)
 
     def advance(self, by: timedelta) -> None:

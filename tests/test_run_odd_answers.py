@@ -210,28 +210,27 @@ async def test_an_hour_that_was_complete_is_failed_by_an_unreadable_row_that_app
 
 
 async def test_a_row_that_makes_its_whole_reply_unreadable_takes_only_its_own_hour_with_it(tmp_path: Path) -> None:
-    """Half a character in a name is no JSON that may be trusted; the hours beside it can still be listed."""
+    """Whatever shows it has not the documented shape; the hours beside it can still be listed."""
     async with world(tmp_path) as w:
         w.watched_hours = 8
         offered = w.account.populate(8, 1)
         hour = w.hour(5)
-        poison = w.account.publish(hour, name="202603\ud800.gz")
-        w.cloud.faults.add(Fault("list", "patch", times=None, patch=_as_escapes))
+        poison = w.account.publish(hour, name="poison.gz")
+        w.cloud.faults.add(Fault("list", "patch", times=None, patch=_poisoned))
         _, stands = await w.sync()
         state, reason = state_of(stands, hour)
         assert state is HourState.FAILED, reason
         assert others_than(hour, stands) <= FINE
         assert set(w.digests()) == set(truth([file for file in offered if file.hour != hour]))
-        poison.name = "202603.gz"
+        poison.name = "cured.gz"
         w.clock.advance(HOUR)
         _, stands = await w.sync()
         assert stands.gaps == []
 
 
-def _as_escapes(envelope: dict[str, Any]) -> Any:
-    """A surrogate cannot be written as UTF-8; a duplicate key is as unreadable and can."""
+def _poisoned(envelope: dict[str, Any]) -> Any:
     rows = (envelope["data"] or {}).get("list") or []
-    return {"code": 0} if any("\ud800" in row["fileName"] for row in rows) else envelope
+    return {"code": 0} if any(row["fileName"] == "poison.gz" for row in rows) else envelope
 
 
 # --- bytes that disagree with their promise
@@ -307,8 +306,7 @@ async def test_arrivals_that_differ_from_each_other_never_count_and_stay_in_quar
 async def test_what_never_repeats_does_not_fill_the_disk_with_its_arrivals(tmp_path: Path) -> None:
     """A person needs a few to look at; thirty days of hourly attempts would starve every other file."""
     async with world(tmp_path) as w:
-        w.watched_hours = 2
-        w.clock.advance(3 * HOUR)
+        w.watched_hours = 4
         w.account.publish(w.hour(4), file_id=900)
         w.cloud.faults.add(Fault("download", "grows", file_id=900, times=None))
         await w.sync_hourly(6)

@@ -1,5 +1,6 @@
 """The catalog as the rest of the program sees it: one object, opened once, with a part for each noun."""
 
+import asyncio
 from pathlib import Path
 from typing import Self
 
@@ -48,7 +49,7 @@ class Catalog:
         Raises:
             CatalogError: it is damaged or of another schema.
         """
-        if self._path is not None and not self._path.exists():
+        if self._path is not None and not await asyncio.to_thread(self._path.exists):
             self._use(Database(None))
         await require_current(self.database)
 

@@ -54,9 +54,7 @@ class Database:
             engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool, hide_parameters=True)
         else:
             with translated(self.path):
-                await asyncio.to_thread(_touch_private, self.path)
-            url = URL.create("sqlite+aiosqlite", database=str(self.path))
-            engine = create_async_engine(url, pool_size=2, max_overflow=4, hide_parameters=True)
+                engine = await asyncio.to_thread(_engine_of_file, self.path)
         event.listen(engine.sync_engine, "connect", _prepare)
         event.listen(engine.sync_engine, "begin", _begin)
         self._engine = engine
@@ -111,9 +109,12 @@ class Database:
         return self._engine
 
 
-def _touch_private(path: Path) -> None:
+def _engine_of_file(path: Path) -> AsyncEngine:
+    """Blocks: makes the file if there is none, and private whatever the umask; SQLite gives its log the same mode."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
+    url = URL.create("sqlite+aiosqlite", database=str(path))
+    return create_async_engine(url, pool_size=2, max_overflow=4, hide_parameters=True)
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -12,6 +12,8 @@ from logkeep.catalog.records import Sighting
 ARRIVALS = 3
 APART = timedelta(minutes=55)
 """An hour, less what two hourly polls may drift."""
+KEPT = 3
+"""Different arrivals of one file that stay set aside for a person to look at."""
 
 
 def arrivals(sightings: Iterable[Sighting], sha256: str) -> int:
@@ -26,3 +28,9 @@ def arrivals(sightings: Iterable[Sighting], sha256: str) -> int:
 def counts(sightings: Iterable[Sighting], sha256: str, now: datetime) -> bool:
     """Whether an arrival now would count beside those before it."""
     return all(now - sighting.seen_at >= APART for sighting in sightings if sighting.sha256 == sha256)
+
+
+def outdated(sightings: Iterable[Sighting]) -> list[str]:
+    """Digests whose bytes need not stay set aside: all but the latest few, so that they cannot fill the disk."""
+    last_seen = {sighting.sha256: sighting.seen_at for sighting in sorted(sightings, key=lambda s: s.seen_at)}
+    return sorted(last_seen, key=last_seen.__getitem__)[:-KEPT]

@@ -190,6 +190,7 @@ class Deliveries:
     async def _archive(self, delivery: Delivery, staged: StagedFile) -> None:
         account, file, account_id = delivery.account, delivery.file, delivery.account_id
         now = self._clock.now()
+        aside = await self._catalog.transfers.sightings(account_id, file.file_id)
         await self._publisher.catch_up(account_id, file.file_id)
         known = await self._catalog.files.versions(account_id, file.file_id)
         if any(version.sha256 == staged.sha256 for version in known):
@@ -222,13 +223,8 @@ class Deliveries:
                 size_bytes=staged.size_bytes,
                 **({"flags": list(staged.flags)} if staged.flags else {}),
             )
-        for name in await self._set_aside(delivery):
-            await self._store.drop_quarantined(name)
-
-    async def _set_aside(self, delivery: Delivery) -> list[str]:
-        seen = await self._catalog.transfers.sightings(delivery.account_id, delivery.file.file_id)
-        account = delivery.account
-        return [quarantine_name(account.vendor, account.name, delivery.file.file_id, s.sha256) for s in seen]
+        for sighting in aside:
+            await self._store.drop_quarantined(_aside_name(delivery, sighting.sha256))
 
     async def _compare(self, delivery: Delivery, staged: StagedFile, disagreement: str) -> StagedFile | None:
         """The staged file with its flag once it counts as the vendor's object; None while it has to prove itself."""
@@ -243,9 +239,9 @@ class Deliveries:
             facts = {"account": str(delivery.account), "flags": list(staged.flags)}
             log.warning("vendor_object_accepted", file_id=file.file_id, **facts)
             return staged
-        account = delivery.account
-        name = quarantine_name(account.vendor, account.name, file.file_id, staged.sha256)
-        await self._store.quarantine(staged.temp_name, name)
+        await self._store.quarantine(staged.temp_name, _aside_name(delivery, staged.sha256))
+        for sha256 in compare.outdated(seen):
+            await self._store.drop_quarantined(_aside_name(delivery, sha256))
         reason = (
             f"{disagreement}: {staged.size_bytes} bytes arrived, {file.size_bytes} were listed; set aside, "
             f"seen {arrived} of {compare.ARRIVALS} times an hour apart"
@@ -285,3 +281,8 @@ class Deliveries:
         self.resumable[account_id, file_id] = PartialRecord(
             account_id, file_id, partial.temp_name, partial.validator, partial.total_bytes
         )
+
+
+def _aside_name(delivery: Delivery, sha256: str) -> str:
+    account = delivery.account
+    return quarantine_name(account.vendor, account.name, delivery.file.file_id, sha256)

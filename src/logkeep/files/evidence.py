@@ -14,7 +14,11 @@ A listing that shows none of an hour's known rows without proving the hour *cont
 it counts for nothing, and the caller asks shorter spans from then on.
 
 A row whose id cannot be read may be anybody's: the hours of its span are *failed* until a listing without such a row
-proves them; rows beside it are taken as usual.
+proves them; rows beside it are taken as usual. So are the rows of a walk that broke off: it proves nothing, but what
+it showed can be had.
+
+A row may claim an hour that no ledger holds, in the future or long ago. Its file lies under that hour, but the books
+keep track of it like of one whose hour is unknown; otherwise nothing would ever name it should it not arrive.
 
 Rejected: trusting a blank answer of any length (a clamping server would make 23 of 24 hours "empty"), and asking every
 hour alone (720 requests where 60 do).
@@ -25,6 +29,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from logkeep.catalog.records import Changes, FileRecord, HourRecord, Mutation
+from logkeep.files.ledger import GRACE, RETENTION
 from logkeep.model import Hour, ListedFile, Span
 
 WITHDRAWN = "the vendor no longer offers it"
@@ -33,7 +38,7 @@ UNREADABLE = "unreadable row: the vendor listed something without an id"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A finished walk over one span: what was shown, and when by the vendor's clock."""
+    """A walk over one span: what was shown, and when by the vendor's clock."""
 
     span: Span
     vendor_now: datetime
@@ -81,7 +86,7 @@ def absorb(
     """
     shown = listing.shown
     rows = {row.file_id: row for row in listing.rows}
-    taken = [_absorb_row(row, files.get(file_id), listing.span, now) for file_id, row in rows.items()]
+    glimpsed = glimpse(listing, files, now=now)
     gone = [
         file
         for file in files.values()
@@ -105,14 +110,25 @@ def absorb(
             )
             for hour in sorted({*listing.span, *shown})
         ),
-        files=(*(file for file, _ in taken), *(_withdraw(file, now) for file in gone)),
+        files=(*glimpsed.files, *(_withdraw(file, now) for file in gone)),
         mutations=(
-            *(mutation for _, mutations in taken for mutation in mutations),
+            *glimpsed.mutations,
             *(Mutation(file.file_id, file.hour, "withdrawn", "no longer listed with its hour") for file in gone),
             *_late_files(rows, files, hours, now),
         ),
         unreadable=listing.unreadable,
         lateness_s=max(late.values(), default=None),
+    )
+
+
+def glimpse(listing: Listing, files: Mapping[str, FileRecord], *, now: datetime) -> Changes:
+    """What the rows of a listing change by themselves, be it whole or broken off: no hour's evidence."""
+    rows = {row.file_id: row for row in listing.rows}
+    taken = [_absorb_row(row, files.get(file_id), listing, now) for file_id, row in rows.items()]
+    return Changes(
+        files=tuple(file for file, _ in taken),
+        mutations=tuple(mutation for _, mutations in taken for mutation in mutations),
+        unreadable=listing.unreadable,
     )
 
 
@@ -129,6 +145,7 @@ def fail(
     now: datetime,
     own: bool = False,
     refused: bool = False,
+    alone: bool = False,
 ) -> tuple[HourRecord, ...]:
     """What a failed listing changes: the hours that still lack evidence bear the reason.
 
@@ -137,35 +154,37 @@ def fail(
         hours: the records there are of its hours.
         reason: one line for a person.
         now: this host's time.
-        own: the failure is the hours' own (the vendor answered, but these hours cannot be read from it): they are
-            asked alone from now on, and even earlier evidence no longer stands against it.
+        own: the failure is the hours' own (the vendor answered, but these hours cannot be read from it): even earlier
+            evidence no longer stands against it.
         refused: the vendor would not list them.
+        alone: any of them may be at fault: all are asked alone until a listing proves them.
     """
     return tuple(
         replace(
             record,
-            failure=reason,
+            failure=reason if own or record.attested_at is None else record.failure,
             failed_at=now,
-            ask_alone=record.ask_alone or own or refused,
+            ask_alone=record.ask_alone or alone or own or refused,
             refused_at=now if refused else record.refused_at,
         )
         for record in (hours.get(hour, HourRecord(hour)) for hour in span)
-        if (own or record.attested_at is None) and record.lost_at is None
+        if (own or alone or record.attested_at is None) and record.lost_at is None
     )
 
 
 def _absorb_row(
-    row: ListedFile, known: FileRecord | None, span: Span, now: datetime
+    row: ListedFile, known: FileRecord | None, listing: Listing, now: datetime
 ) -> tuple[FileRecord, list[Mutation]]:
+    hour = row.hour if known is not None and row.hour == known.hour else _in_books(row.hour, listing.vendor_now)
     if known is None:
-        return FileRecord(row.file_id, row.name, row.size_bytes, row.hour, span, now, now), []
+        return FileRecord(row.file_id, row.name, row.size_bytes, hour, listing.span, now, now), []
     told = []
     resized = row.size_bytes is not None and row.size_bytes != known.size_bytes
     if resized and known.versions:
         told.append(("resized", f"{known.size_bytes} bytes before, {row.size_bytes} now"))
     if row.name != known.name:
         told.append(("renamed", f"{known.name[:100]!r} before, {row.name[:100]!r} now"))
-    if row.hour != known.hour:
+    if hour != known.hour:
         told.append(("moved", f"{known.hour or 'hour unknown'} before, {row.hour or 'hour unknown'} now"))
     if known.withdrawn_at is not None:
         told.append(("returned", "listed again"))
@@ -173,8 +192,8 @@ def _absorb_row(
         known,
         name=row.name,
         size_bytes=row.size_bytes if row.size_bytes is not None else known.size_bytes,
-        hour=row.hour,
-        seen_in=span,
+        hour=hour,
+        seen_in=listing.span,
         last_seen_at=now,
         wanted=known.wanted or (resized and known.versions > 0),
         withdrawn_at=None,
@@ -185,6 +204,13 @@ def _absorb_row(
         failure="" if known.failure == WITHDRAWN else known.failure,
     )
     return record, [Mutation(row.file_id, row.hour, kind, detail) for kind, detail in told]
+
+
+def _in_books(hour: Hour | None, vendor_now: datetime) -> Hour | None:
+    """The hour, if it can be in a ledger now."""
+    if hour is None or hour.start > vendor_now or hour.end + RETENTION + GRACE <= vendor_now:
+        return None
+    return hour
 
 
 def _withdraw(file: FileRecord, now: datetime) -> FileRecord:

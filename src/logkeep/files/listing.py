@@ -1,7 +1,7 @@
 """List one span: walk its pages, record what came of it, whichever way it went."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -9,8 +9,8 @@ import structlog
 from logkeep.catalog.catalog import Catalog
 from logkeep.catalog.records import AccountRecord, Changes, FileRecord, HourRecord, ListingRecord
 from logkeep.clock import Clock
-from logkeep.errors import SkippableVendorError, SpanRefused, VendorError
-from logkeep.files.evidence import Listing, absorb, contradicted, fail
+from logkeep.errors import SpanRefused, UnreadableReply, VendorError
+from logkeep.files.evidence import Listing, absorb, contradicted, fail, glimpse
 from logkeep.files.ledger import CLOCK_TOLERANCE
 from logkeep.files.pages import Broken, PageRequest, Step, Walk
 from logkeep.files.plan import Ask, Policy, span_limit
@@ -36,11 +36,15 @@ class FileAccount:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a listing brought: rows to fetch from, what they changed, and whether the rest of a plan is stale by it."""
+    """What a listing brought: rows to fetch from, what they changed, and whether the rest of a plan is stale by it.
+
+    ``error`` is why the walk broke off, if it did; its rows can be fetched all the same.
+    """
 
     rows: tuple[ListedFile, ...]
     changes: Changes
     stale_plan: bool
+    error: VendorError | None = None
 
 
 class Lister:
@@ -59,11 +63,7 @@ class Lister:
         return self._clock.now() + off
 
     async def list(self, ask: Ask) -> Listed:
-        """List one span and record it. A failure that concerns this span only leaves no rows and raises nothing.
-
-        Raises:
-            VendorError: the vendor gave no answer, or will give none; the hours that lack evidence bear the reason.
-        """
+        """List one span and record it; where it fails, the hours that lack evidence bear the reason."""
         begun, calls_before, expected_now = self._clock.now(), self._account.vendor.calls_made, self.now()
         walk = Walk(self._account.page_size)
         trace_id, failure = "", None
@@ -82,9 +82,9 @@ class Lister:
             trace_id=trace_id,
             error="" if failure is None else str(failure),
         )
-        if failure is not None:
-            return await self._failed(record, failure)
         listing = Listing(ask.span, vendor_now, tuple(walk.rows.values()), tuple(walk.unreadable))
+        if failure is not None:
+            return await self._failed(record, listing, failure)
         changes, hidden = await self._take_in(listing, record)
         jumped = abs(self.now() - expected_now) > CLOCK_TOLERANCE + (record.finished_at - begun)
         return Listed(listing.rows, changes, stale_plan=hidden or jumped)
@@ -125,28 +125,33 @@ class Lister:
             await self._shorten(record.span, "files known there were not shown")
         return changes, hidden
 
-    async def _failed(self, record: ListingRecord, failure: VendorError) -> Listed:
-        span = record.span
-        self._log.warning("listing_failed", span=str(span), why=record.why, reason=str(failure))
+    async def _failed(self, record: ListingRecord, listing: Listing, failure: VendorError) -> Listed:
+        span, reason = record.span, str(failure)
+        self._log.warning("listing_failed", span=str(span), why=record.why, reason=reason)
         shorter = isinstance(failure, SpanRefused) and len(span) > 1
-        records: tuple[HourRecord, ...] = ()
+        broken = isinstance(failure, WalkBroken)
         watched_from = (await self._known()).watched_from
-        if not shorter and span.last >= watched_from:
-            known = await self._catalog.hours.window(self._account.account_id, span.first)
-            records = fail(
+
+        def decide(hours: Mapping[Hour, HourRecord], files: Mapping[str, FileRecord]) -> Changes:
+            glimpsed = glimpse(listing, files, now=record.finished_at)
+            if shorter or span.last < watched_from:
+                return glimpsed
+            failed = fail(
                 Span(max(span.first, watched_from), span.last),
-                known,
-                str(failure),
+                hours,
+                reason,
                 now=record.finished_at,
-                own=isinstance(failure, WalkBroken),
-                refused=isinstance(failure, SpanRefused) and not isinstance(failure, WalkBroken),
+                own=broken,
+                refused=isinstance(failure, SpanRefused) and not broken,
+                alone=isinstance(failure, UnreadableReply),
             )
-        await self._catalog.hours.fail(self._account.account_id, record, records)
-        if not isinstance(failure, SkippableVendorError):
-            raise failure
+            return replace(glimpsed, hours=failed)
+
+        ids = [row.file_id for row in listing.rows]
+        changes = await self._catalog.hours.absorb(self._account.account_id, record, listing.shown, ids, decide)
         if shorter:
-            await self._shorten(span, str(failure))
-        return Listed((), Changes(), stale_plan=shorter)
+            await self._shorten(span, reason)
+        return Listed(listing.rows, changes, stale_plan=shorter, error=failure)
 
     async def _shorten(self, span: Span, reason: str) -> None:
         hours = max(len(span) // 2, 1)

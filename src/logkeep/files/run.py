@@ -13,7 +13,14 @@ import structlog
 from logkeep.catalog.catalog import Catalog
 from logkeep.catalog.records import RunRecord, TroubleKind
 from logkeep.clock import Clock
-from logkeep.errors import FatalVendorError, HomeError, RetriableVendorError, VendorError
+from logkeep.errors import (
+    FatalVendorError,
+    HomeError,
+    RetriableVendorError,
+    SkippableVendorError,
+    UnreadableReply,
+    VendorError,
+)
 from logkeep.files.books import close_books, is_due, read_books
 from logkeep.files.delivery import Batch, Deliveries, Delivery
 from logkeep.files.ledger import RETENTION, expires_at
@@ -27,6 +34,8 @@ ASKED_AT_MOST = 2
 """Times one span is asked within a pass for evidence; hour by hour, a second look repeats the first."""
 UNANSWERED_AT_MOST = 2
 """Listings in a row that may go without an answer before the pass takes the vendor for unreachable."""
+UNREADABLE_AT_MOST = 30
+"""Likewise without a readable one: more than the hours of a long span that are asked one by one after it."""
 FRESH_ADDRESSES = "fresh addresses"
 
 
@@ -100,7 +109,7 @@ class FileRun:
     async def _list_what_is_due(self, passing: Pass, lister: Lister) -> None:
         """Plan, list what is planned, plan again; until nothing is due that was not asked already."""
         asked: dict[Span, int] = {}
-        unanswered = 0
+        unanswered = unreadable = 0
         while asks := [ask for ask in await self._plan(passing, lister) if asked.get(ask.span, 0) < ASKED_AT_MOST]:
             passing.asks_planned = passing.listings + len(asks)
             for ask in asks:
@@ -113,6 +122,9 @@ class FileRun:
                         raise
                     continue
                 unanswered = 0
+                unreadable = unreadable + 1 if isinstance(listed.error, UnreadableReply) else 0
+                if listed.error is not None and unreadable >= UNREADABLE_AT_MOST:
+                    raise listed.error
                 if listed.stale_plan:
                     break
 
@@ -126,6 +138,11 @@ class FileRun:
         return Moment(lister.now(), passing.poll_since, passing.sweep_since, self._clock.now())
 
     async def _list(self, ask: Ask, passing: Pass, lister: Lister) -> Listed:
+        """List one span and order what it shows; a failure that concerns this span only is no error.
+
+        Raises:
+            VendorError: the vendor gives no answer, or none that helps.
+        """
         listed = await lister.list(ask)
         moment = self._moment(passing, lister)
         passing.listings += 1
@@ -139,6 +156,8 @@ class FileRun:
                 expiry = expires_at(row.hour) if row.hour is not None else first_seen_at + RETENTION
                 delivery = Delivery(self.account.key, self.account.account_id, row, passing.batch)
                 await self._deliveries.order(delivery, expiry)
+        if listed.error is not None and not isinstance(listed.error, SkippableVendorError):
+            raise listed.error
         return listed
 
     async def _renew_addresses(self, passing: Pass, lister: Lister) -> None:
