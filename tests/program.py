@@ -258,5 +258,6 @@ def _warm_socket() -> str:
 @asynccontextmanager
 async def installation(folder: Path, **quirks: Any) -> AsyncIterator[Installation]:
     """A cloud with one account on loopback, and an installation that archives from it."""
+    folder.mkdir(exist_ok=True)
     async with Pan123Cloud(**quirks) as cloud:
         yield Installation(folder, cloud, cloud.add_account())

@@ -2,9 +2,9 @@
 
 What a reader would do is done, with these replacements and no others:
 
-- ``/etc/logkeep/config.toml`` is a file in the test's folder (``LOGKEEP_CONFIG`` names it): the README's own settings, with
-  the test's ``path``, ``client_id`` and secret, and in addition ``base_url``, ``requests_per_second``, ``min_free``, the
-  two ``allow_…`` keys and ``web.listen``, which lead to a simulated vendor on loopback and to a free port.
+- ``/etc/logkeep/config.toml`` is a file in the test's folder, named by ``LOGKEEP_CONFIG``: the README's own settings,
+  with the test's ``path``, ``client_id`` and secret; in addition ``base_url``, ``requests_per_second``, ``min_free``,
+  the two ``allow_…`` keys and ``web.listen``, which lead to a simulated vendor on loopback and to a free port.
 - The account is watched for two days instead of thirty, so that catching up is short.
 - ``logkeep run`` goes on while the commands after it are followed, and is ended with SIGTERM.
 - The hour and the id of ``explain`` are ones that were archived; the hours of ``gaps --ack`` are lost beforehand.
@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from asyncio.subprocess import create_subprocess_exec
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,9 +32,9 @@ from logkeep.catalog import Catalog
 from logkeep.catalog.records import HourRecord
 from logkeep.config.sources import DEFAULT_CONFIG
 from logkeep.model import Hour, Span
+from program import Installation, Running, installation, start
 
 from config_text import write_config
-from program import Installation, Running, installation, start
 
 ROOT = Path(__file__).parent.parent
 READMES = {"en": ROOT / "README.md", "zh-CN": ROOT / "README.zh-CN.md"}
@@ -55,7 +56,7 @@ def fenced(language: str, kind: str) -> list[str]:
 
 
 def shown(language: str) -> list[Shown]:
-    """Every command line in the order of the README: ``sh`` blocks hold nothing else, in ``console`` they follow ``$``."""
+    """Every command line, in order: ``sh`` blocks hold nothing else, in ``console`` blocks they follow ``$``."""
     text = READMES[language].read_text(encoding="utf-8")
     found: list[Shown] = []
     for kind, body in FENCED.findall(text):
@@ -105,7 +106,7 @@ class Reader:
         words = shlex.split(entry.command.replace("$USER", "reader"))
         if words == ["logkeep", "run"]:
             self.daemon = await self._start(*words[1:])
-            self.port = (await self.daemon.until_logged("listening"))["port"]
+            self.port = (await self.daemon.until_logged("web_listening"))["port"]
             return
         if words[0] == "curl":
             printed = await self._curl(words)
@@ -117,12 +118,11 @@ class Reader:
             told = [same_but_for_facts(line, self.home.storage) for line in printed.splitlines()]
             assert told == [same_but_for_facts(line, self.home.storage) for line in entry.output], entry.command
 
-    async def leave(self) -> None:
-        """Stop the daemon as a supervisor does."""
+    async def leave(self) -> int:
+        """Stop the daemon as a supervisor does; its exit code."""
         assert self.daemon is not None, "the README shows how to run it"
         self.daemon.send(signal.SIGTERM)
-        ended = await self.daemon.end()
-        assert ended.code == 0, ended.err
+        return (await self.daemon.end()).code
 
     async def _start(self, *words: str) -> Running:
         environ = {"LOGKEEP_CONFIG": str(self.home.config)}
@@ -132,8 +132,10 @@ class Reader:
         assert words[:2] == ["curl", "-s"], words
         replaced = [word.replace(":8480", f":{self.port}") for word in words]
         assert replaced != words, "nothing but this machine is asked"
-        daemon = await start_other(*replaced)
-        return daemon
+        process = await create_subprocess_exec(*replaced, stdout=subprocess.PIPE)
+        printed, _ = await process.communicate()
+        assert process.returncode == 0, replaced
+        return printed.decode()
 
     async def _with_real_facts(self, words: list[str]) -> list[str]:
         if words[0] == "explain":
@@ -157,16 +159,6 @@ class Reader:
         await catalog.close()
 
 
-async def start_other(*words: str) -> str:
-    """A command that is not ours; its output."""
-    import asyncio
-
-    process = await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE)
-    out, _ = await process.communicate()
-    assert process.returncode == 0, words
-    return out.decode()
-
-
 @pytest.mark.parametrize("language", READMES)
 async def test_a_reader_who_follows_the_readme_gets_what_it_shows(language: str, tmp_path: Path) -> None:
     entries = [entry for entry in shown(language) if entry.command in programs(language, "logkeep", "curl")]
@@ -174,9 +166,12 @@ async def test_a_reader_who_follows_the_readme_gets_what_it_shows(language: str,
     async with installation(tmp_path) as home:
         reader = Reader(home)
         await reader.settle_in(language)
-        for entry in entries:
-            await reader.follow(entry)
-        await reader.leave()
+        try:
+            for entry in entries:
+                await reader.follow(entry)
+        finally:
+            code = await reader.leave()
+        assert code == 0
         assert home.cloud.violations == []
 
 

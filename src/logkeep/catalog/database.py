@@ -6,10 +6,11 @@ it can run again: once, after the disk's reserve was released to make room.
 """
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,8 @@ from logkeep.errors import CatalogError, StorageError, StorageFull
 
 T = TypeVar("T")
 
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")  # the latter: no room for the index of the write-ahead log
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction; ours take milliseconds."""
 _PRAGMAS = (
@@ -118,11 +121,14 @@ def _engine_of_file(path: Path) -> AsyncEngine:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
+    try:
+        connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
+        with closing(connection.cursor()) as cursor:
+            for pragma in _PRAGMAS:
+                cursor.execute(pragma)
+    except BaseException:
+        connection.close()  # the pool does not know it yet; its thread and its file would stay
+        raise
 
 
 def _begin(connection: Connection) -> None:
@@ -144,7 +150,7 @@ def translated(path: Path | None) -> Iterator[None]:
 def _ours(error: BaseException, path: Path | None) -> StorageError | CatalogError:
     text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     where = path or "in memory"
-    if "disk is full" in text:
+    if getattr(error, "sqlite_errorname", "") in _FULL or getattr(error, "errno", None) in _NO_ROOM:
         return StorageFull(f"catalog {where}: no room; free some space")
     if "malformed" in text or "not a database" in text:
         return CatalogError(f"catalog {where}: damaged ({text}); restore a backup that lies beside it")

@@ -17,38 +17,22 @@ A row whose id cannot be read may be anybody's: the hours of its span are *faile
 proves them; rows beside it are taken as usual. So are the rows of a walk that broke off: it proves nothing, but what
 it showed can be had.
 
-A row may claim an hour that no ledger holds, in the future or long ago. Its file lies under that hour, but the books
-keep track of it like of one whose hour is unknown; otherwise nothing would ever name it should it not arrive.
-
 Rejected: trusting a blank answer of any length (a clamping server would make 23 of 24 hours "empty"), and asking every
 hour alone (720 requests where 60 do).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from logkeep.catalog.records import Changes, FileRecord, HourRecord, Mutation
-from logkeep.files.ledger import GRACE, RETENTION
-from logkeep.model import Hour, ListedFile, Span
+from logkeep.catalog.records import Changes, FileRecord, HourRecord
+from logkeep.files.rows import Listing, glimpse, late_files, lateness, unshown
+from logkeep.model import Hour, Span
 
-WITHDRAWN = "the vendor no longer offers it"
+__all__ = ["UNREADABLE", "Listing", "absorb", "contradicted", "contradicts", "fail", "glimpse", "proves"]
+
 UNREADABLE = "unreadable row: the vendor listed something without an id"
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A walk over one span: what was shown, and when by the vendor's clock."""
-
-    span: Span
-    vendor_now: datetime
-    rows: tuple[ListedFile, ...]
-    unreadable: tuple[str, ...] = ()
-
-    @property
-    def shown(self) -> frozenset[Hour]:
-        """Hours of which the listing has a row, those outside the span it was asked for included."""
-        return frozenset(row.hour for row in self.rows if row.hour is not None)
 
 
 def proves(span: Span, shown: frozenset[Hour], hour: Hour) -> bool:
@@ -84,25 +68,18 @@ def absorb(
         settle: how long after its end an hour's listing is taken as final, by the vendor's clock.
         hour_by_hour: only spans of one hour are asked.
     """
-    shown = listing.shown
-    rows = {row.file_id: row for row in listing.rows}
-    glimpsed = glimpse(listing, files, now=now)
-    gone = [
-        file
-        for file in files.values()
-        if file.file_id not in rows
-        and file.withdrawn_at is None
-        and file.hour is not None
-        and proves(listing.span, shown, file.hour)
-    ]
-    late = {hour: lateness for hour in shown if (lateness := _lateness(hour, rows, files, hours, now)) is not None}
-    counts = {hour: sum(row.hour == hour for row in rows.values()) for hour in shown}
+    shown, glimpsed = listing.shown, glimpse(listing, files, now=now)
+    # a row without an id may be any file of these hours: then none is taken for withdrawn
+    proven = () if listing.unreadable else [hour for hour in listing.span if proves(listing.span, shown, hour)]
+    others, told = unshown(listing, files, proven, now=now)
+    late = {hour: s for hour in shown if (s := lateness(hour, listing, files, hours, now=now)) is not None}
+    counts = Counter(row.hour for row in listing.by_id.values())
     return Changes(
         hours=tuple(
             _absorb_hour(
                 hours.get(hour, HourRecord(hour)),
                 listing,
-                counts.get(hour, 0),
+                counts[hour],
                 late.get(hour),
                 now,
                 settle,
@@ -110,25 +87,10 @@ def absorb(
             )
             for hour in sorted({*listing.span, *shown})
         ),
-        files=(*glimpsed.files, *(_withdraw(file, now) for file in gone)),
-        mutations=(
-            *glimpsed.mutations,
-            *(Mutation(file.file_id, file.hour, "withdrawn", "no longer listed with its hour") for file in gone),
-            *_late_files(rows, files, hours, now),
-        ),
+        files=(*glimpsed.files, *others),
+        mutations=(*glimpsed.mutations, *told, *late_files(listing, files, hours, now=now)),
         unreadable=listing.unreadable,
         lateness_s=max(late.values(), default=None),
-    )
-
-
-def glimpse(listing: Listing, files: Mapping[str, FileRecord], *, now: datetime) -> Changes:
-    """What the rows of a listing change by themselves, be it whole or broken off: no hour's evidence."""
-    rows = {row.file_id: row for row in listing.rows}
-    taken = [_absorb_row(row, files.get(file_id), listing, now) for file_id, row in rows.items()]
-    return Changes(
-        files=tuple(file for file, _ in taken),
-        mutations=tuple(mutation for _, mutations in taken for mutation in mutations),
-        unreadable=listing.unreadable,
     )
 
 
@@ -159,93 +121,17 @@ def fail(
         refused: the vendor would not list them.
         alone: any of them may be at fault: all are asked alone until a listing proves them.
     """
-    return tuple(
-        replace(
-            record,
-            failure=reason if own or record.attested_at is None else record.failure,
-            failed_at=now,
-            ask_alone=record.ask_alone or alone or own or refused,
-            refused_at=now if refused else record.refused_at,
-        )
-        for record in (hours.get(hour, HourRecord(hour)) for hour in span)
-        if (own or alone or record.attested_at is None) and record.lost_at is None
-    )
-
-
-def _absorb_row(
-    row: ListedFile, known: FileRecord | None, listing: Listing, now: datetime
-) -> tuple[FileRecord, list[Mutation]]:
-    hour = row.hour if known is not None and row.hour == known.hour else _in_books(row.hour, listing.vendor_now)
-    if known is None:
-        return FileRecord(row.file_id, row.name, row.size_bytes, hour, listing.span, now, now), []
-    told = []
-    resized = row.size_bytes is not None and row.size_bytes != known.size_bytes
-    if resized and known.versions:
-        told.append(("resized", f"{known.size_bytes} bytes before, {row.size_bytes} now"))
-    if row.name != known.name:
-        told.append(("renamed", f"{known.name[:100]!r} before, {row.name[:100]!r} now"))
-    if hour != known.hour:
-        told.append(("moved", f"{known.hour or 'hour unknown'} before, {row.hour or 'hour unknown'} now"))
-    if known.withdrawn_at is not None:
-        told.append(("returned", "listed again"))
-    record = replace(
-        known,
-        name=row.name,
-        size_bytes=row.size_bytes if row.size_bytes is not None else known.size_bytes,
-        hour=hour,
-        seen_in=listing.span,
-        last_seen_at=now,
-        wanted=known.wanted or (resized and known.versions > 0),
-        withdrawn_at=None,
-        lost_at=None,
-        acked_at=None,
-        acked_by="",
-        ack_reason="",
-        failure="" if known.failure == WITHDRAWN else known.failure,
-    )
-    return record, [Mutation(row.file_id, row.hour, kind, detail) for kind, detail in told]
-
-
-def _in_books(hour: Hour | None, vendor_now: datetime) -> Hour | None:
-    """The hour, if it can be in a ledger now."""
-    if hour is None or hour.start > vendor_now or hour.end + RETENTION + GRACE <= vendor_now:
-        return None
-    return hour
-
-
-def _withdraw(file: FileRecord, now: datetime) -> FileRecord:
-    return replace(file, withdrawn_at=now, failure=WITHDRAWN if file.wanted else file.failure)
-
-
-def _new_rows(rows: Mapping[str, ListedFile], files: Mapping[str, FileRecord]) -> Iterable[ListedFile]:
-    return (row for file_id, row in rows.items() if file_id not in files and row.hour is not None)
-
-
-def _lateness(
-    hour: Hour,
-    rows: Mapping[str, ListedFile],
-    files: Mapping[str, FileRecord],
-    hours: Mapping[Hour, HourRecord],
-    now: datetime,
-) -> float | None:
-    """Seconds from the hour's end to the first sight of a new row, where an earlier listing lacked it."""
-    listed_before = hour in hours and hours[hour].listed_at is not None
-    if not listed_before or all(row.hour != hour for row in _new_rows(rows, files)):
-        return None
-    return (now - hour.end).total_seconds()
-
-
-def _late_files(
-    rows: Mapping[str, ListedFile],
-    files: Mapping[str, FileRecord],
-    hours: Mapping[Hour, HourRecord],
-    now: datetime,
-) -> Iterable[Mutation]:
-    for row in _new_rows(rows, files):
-        record = hours.get(row.hour) if row.hour is not None else None
-        if record is not None and record.attested_at is not None:
-            late_s = (now - record.hour.end).total_seconds()
-            yield Mutation(row.file_id, row.hour, "late", f"first listed {late_s:.0f} s after its hour ended")
+    failed = []
+    for record in (hours.get(hour, HourRecord(hour)) for hour in span):
+        if record.lost_at is not None:
+            continue
+        if own or record.attested_at is None:
+            refused_at = now if refused else record.refused_at
+            record = replace(record, failure=reason, failed_at=now, refused_at=refused_at)  # noqa: PLW2901 - a copy
+            failed.append(replace(record, ask_alone=record.ask_alone or own or refused or alone))
+        elif alone:
+            failed.append(replace(record, ask_alone=True))
+    return tuple(failed)
 
 
 def _absorb_hour(
@@ -258,7 +144,7 @@ def _absorb_hour(
     *,
     hour_by_hour: bool,
 ) -> HourRecord:
-    if offered:
+    if offered and listing.in_books(record.hour):
         record = _reopen(record)
     if record.hour not in listing.span:
         return replace(record, offered=max(record.offered, offered))

@@ -26,7 +26,8 @@ class Room:
         self._min_free_bytes = min_free_bytes
         self._clock = clock
         self._left: dict[str, int] = {}
-        self._free: tuple[float, int | None] | None = None
+        self._written_bytes = 0
+        self._free: tuple[float, int, int | None] | None = None
         self._needed_bytes = 0
 
     @property
@@ -40,8 +41,8 @@ class Room:
         Raises:
             StorageFull: granting it would leave less than ``min_free``.
         """
-        others = sum(left for other, left in self._left.items() if other != key)
         free = await self._free_bytes()
+        others = sum(left for other, left in self._left.items() if other != key)
         left = max(total_bytes - got_bytes, 0)
         if free is not None and free - others - left < self._min_free_bytes:
             self._turn_away(self._min_free_bytes + left, free)
@@ -54,7 +55,8 @@ class Room:
     def written(self, key: str, left_bytes: int) -> None:
         """What is left to write of a download; the rest of its promise is on the disk now."""
         if key in self._left:
-            self._left[key] = max(left_bytes, 0)
+            before, self._left[key] = self._left[key], max(left_bytes, 0)
+            self._written_bytes += max(before - left_bytes, 0)
 
     def release(self, key: str) -> None:
         """The download ended."""
@@ -94,7 +96,11 @@ class Room:
         self._needed_bytes = max(needed_bytes, self._needed_bytes)
 
     async def _free_bytes(self) -> int | None:
+        """Free space, looked up at most once a second; what was written since then is taken off."""
         now_s = self._clock.monotonic_s()
-        if self._free is None or now_s - self._free[0] > _STALE_AFTER_S:
-            self._free = (now_s, await self._store.free_bytes())
-        return self._free[1]
+        looked = self._free
+        if looked is None or now_s - looked[0] > _STALE_AFTER_S:
+            looked = (now_s, self._written_bytes, await self._store.free_bytes())
+            self._free = looked
+        _, written_then, free = looked
+        return None if free is None else free - (self._written_bytes - written_then)

@@ -27,6 +27,7 @@ from logkeep.files.ledger import RETENTION, expires_at
 from logkeep.files.listing import FileAccount, Listed, Lister
 from logkeep.files.plan import Ask, Moment, cover, plan
 from logkeep.model import Hour, ListedFile, Span
+from logkeep.vendors.http import NoConnection
 
 log = structlog.stdlib.get_logger("logkeep.files")
 
@@ -116,6 +117,8 @@ class FileRun:
                 asked[ask.span] = asked.get(ask.span, 0) + 1
                 try:
                     listed = await self._list(ask, passing, lister)
+                except NoConnection:
+                    raise  # it was tried again and again already, and the next span is asked of the same host
                 except RetriableVendorError:
                     unanswered += 1
                     if unanswered >= UNANSWERED_AT_MOST:

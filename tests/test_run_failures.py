@@ -1,0 +1,693 @@
+"""Every way in which the vendor is known or believed to fail ends in a complete archive, or in a gap with its reason.
+
+The tables say what each failure leads to. One that passes must leave a complete archive at once, or by the next sync;
+one that stays must be named in ``gaps``, and be forgotten once it ends.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from structlog.testing import capture_logs
+
+from archive_world import HOUR, World, reasons, state_of, truth, world
+from logkeep.errors import CredentialsRefused, NotEntitled, StorageFull, Unreachable, VendorError
+from logkeep.files.report import Standing
+from logkeep.model import Hour, HourState
+from logkeep.simulator.faults import Fault
+from logkeep.simulator.pan123.offered import OMIT, OfferedFile
+
+HOURS = 6
+MANY = 10**9
+FINE = {HourState.COMPLETE, HourState.EMPTY, HourState.OPEN}
+
+
+def small(w: World) -> list[OfferedFile]:
+    """A world that one sync of few requests brings home: a file an hour."""
+    w.watched_hours = HOURS
+    return w.account.populate(HOURS, 1)
+
+
+def assert_complete(w: World, stands: Standing, offered: Sequence[OfferedFile]) -> None:
+    assert w.digests() == truth(list(offered))
+    assert stands.gaps == []
+    assert {judged.state for judged in stands.ledger} <= FINE
+    assert w.leftovers() == []
+    assert w.cloud.violations == []
+
+
+def due(w: World) -> list[datetime]:
+    """Starts of the hours whose lack counts as a gap by now."""
+    return [w.hour(back) for back in range(HOURS, 3, -1)]
+
+
+def hours_of(stands: Standing) -> list[datetime]:
+    """Starts of all hours that are in some gap."""
+    named = [gap for gap in stands.gaps if gap.start is not None and gap.end is not None]
+    hours: set[Hour] = set()
+    for gap in named:
+        assert gap.start is not None
+        assert gap.end is not None
+        hours |= {Hour(index) for index in range(Hour.of(gap.start).index, Hour.of(gap.end).index)}
+    return [hour.start for hour in sorted(hours)]
+
+
+# --- the API, for a moment
+
+Shape = tuple[str, dict[str, Any]]
+
+SURVIVED_AT_ONCE: list[Shape] = [
+    *(("list", {"kind": f"http_{status}"}) for status in (403, 404, 408, 429, 500, 502, 503, 504)),
+    *(("list", {"kind": f"code_{code}"}) for code in (401, 429, 1, 5066, 20103)),
+    ("list", {"kind": "http_401", "times": 1}),
+    ("list", {"kind": "http_429", "retry_after": "7"}),
+    ("list", {"kind": "code_429", "retry_after": "7"}),
+    ("list", {"kind": "code_429", "status": 429}),
+    ("list", {"kind": "code_401", "status": 401, "times": 1}),
+    ("list", {"kind": "evicted", "times": 1}),
+    *(("list", {"kind": kind}) for kind in ("html_200", "xml_200", "content_type", "code_text", "trace_missing")),
+    *(("list", {"kind": kind}) for kind in ("total_wrong", "malformed_json", "truncated_json", "bad_utf8")),
+    *(("list", {"kind": kind}) for kind in ("empty_body", "deep_json", "code_missing", "code_null", "top_level_list")),
+    *(("list", {"kind": kind}) for kind in ("top_level_null", "data_missing", "data_null", "data_text", "data_list")),
+    *(("list", {"kind": kind}) for kind in ("list_missing", "list_text", "list_object")),
+    *(("list", {"kind": kind}) for kind in ("drop", "drop_body", "reset", "slow")),
+    ("list", {"kind": "huge_body", "times": 1, "at": 9 * 2**20}),
+    *(("token", {"kind": f"http_{status}", "times": 1}) for status in (404, 429, 500, 502, 503, 504)),
+    *(("token", {"kind": kind, "times": 1}) for kind in ("code_429", "html_200", "xml_200", "malformed_json", "drop")),
+    *(("token", {"kind": kind, "times": 1}) for kind in ("reset", "drop_body", "empty_body", "data_null")),
+    *(("token", {"kind": kind, "times": 1}) for kind in ("expiry_missing", "expiry_garbage", "expiry_past")),
+    *(("token", {"kind": kind, "times": 1}) for kind in ("token_missing", "token_number")),
+]
+
+
+def named(shape: Shape) -> str:
+    where, what = shape
+    return " ".join([where, *(str(value) for value in what.values())])
+
+
+@pytest.mark.parametrize("shape", SURVIVED_AT_ONCE, ids=named)
+async def test_an_answer_that_fails_and_then_does_not_is_survived_within_the_same_sync(
+    tmp_path: Path, shape: Shape
+) -> None:
+    where, what = shape
+    async with world(tmp_path) as w:
+        offered = small(w)
+        w.cloud.faults.add(Fault(where, **{"times": 2, **what}))
+        passing, stands = await w.sync()
+        assert w.cloud.faults.struck, "the fault never happened"
+        assert passing.error is None
+        assert_complete(w, stands, offered)
+
+
+STOPS_THE_PASS: list[tuple[Shape, type[VendorError], str]] = [
+    (("list", {"kind": "code_5113"}), NotEntitled, "5113"),
+    (("list", {"kind": "no_rights"}), NotEntitled, "无效的登录信息"),
+    (("list", {"kind": "http_403", "times": 8}), NotEntitled, "HTTP 403"),
+    (("list", {"kind": "http_503", "times": 8}), Unreachable, "HTTP 503"),
+    (("list", {"kind": "drop", "times": 8}), Unreachable, "without an answer"),
+    (("token", {"kind": "code_401"}), CredentialsRefused, "401"),
+    (("token", {"kind": "http_403", "times": 1}), VendorError, "HTTP 403"),
+    (("token", {"kind": "http_503", "times": 8}), Unreachable, "HTTP 503"),
+]
+
+
+@pytest.mark.parametrize(("shape", "error", "words"), STOPS_THE_PASS, ids=lambda value: str(value)[:60])
+async def test_an_answer_that_stops_the_pass_names_every_due_hour_and_the_next_sync_completes_it(
+    tmp_path: Path, shape: Shape, error: type[VendorError], words: str
+) -> None:
+    where, what = shape
+    async with world(tmp_path) as w:
+        offered = small(w)
+        w.cloud.faults.add(Fault(where, **what))
+        passing, stands = await w.sync()
+        assert isinstance(passing.error, error)
+        assert hours_of(stands) == due(w)
+        assert all(words in reason for reason in reasons(stands))
+        assert {gap.state for gap in stands.gaps} == {"failed"}
+        w.cloud.faults.clear()
+        w.clock.advance(HOUR)
+        passing, stands = await w.sync()
+        assert passing.error is None
+        assert_complete(w, stands, offered)
+
+
+REFUSES_EVERY_SPAN: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "http_400"}, "HTTP 400"),
+    ({"kind": "envelope", "code": 9_999, "message": "no such luck"}, "code 9999: no such luck"),
+    ({"kind": "envelope", "message": "查询时间范围错误"}, "查询时间范围错误"),
+    ({"kind": "list_missing"}, "'list' is missing"),
+    ({"kind": "malformed_json"}, "no well-formed JSON"),
+    ({"kind": "list_of_texts"}, "unreadable row"),
+]
+
+
+@pytest.mark.parametrize(("what", "words"), REFUSES_EVERY_SPAN, ids=lambda value: str(value)[:60])
+async def test_an_answer_about_every_span_fails_every_hour_with_its_reason_until_it_ends(
+    tmp_path: Path, what: dict[str, Any], words: str
+) -> None:
+    """Never taken for "no files"; and bounded: a vendor that is broken altogether is not asked for ever."""
+    async with world(tmp_path) as w:
+        offered = small(w)
+        w.cloud.faults.add(Fault("list", times=None, **what))
+        _, stands = await w.sync()
+        assert hours_of(stands) == due(w)
+        assert all(words in reason for reason in reasons(stands))
+        assert w.cloud.count("list") <= 150
+        w.cloud.faults.clear()
+        w.clock.advance(HOUR)
+        passing, stands = await w.sync()
+        assert passing.error is None
+        assert_complete(w, stands, offered)
+
+
+async def test_a_vendor_whose_every_reply_is_unreadable_is_given_up_for_the_pass(tmp_path: Path) -> None:
+    """Thirty days of hours are not asked one by one of an API that answers nothing that can be read."""
+    async with world(tmp_path) as w:
+        w.watched_hours = 200
+        w.cloud.faults.add(Fault("list", "data_text", times=None))
+        passing, _ = await w.sync()
+        assert passing.error is not None
+        assert passing.listings <= 30
+        _, stands = await w.sync()
+        assert w.cloud.count("list") <= 2 * 30 * 4
+        assert {judged.state for judged in stands.ledger} == {HourState.FAILED, HourState.OPEN}
+
+
+async def test_refusals_as_real_http_statuses_mean_what_they_mean_in_an_envelope(tmp_path: Path) -> None:
+    async with world(tmp_path, real_http_status=True) as w:
+        offered = small(w)
+        await w.sync()
+        w.account.tokens.evict_all()
+        w.clock.advance(HOUR)
+        passing, stands = await w.sync()
+        assert passing.error is None
+        assert_complete(w, stands, offered)
+
+
+async def test_a_fourth_holder_that_evicts_our_token_again_and_again_costs_a_pause_and_no_hour(tmp_path: Path) -> None:
+    """A fleet elsewhere logs in all the time: the account pauses, says so, and catches up when that ends."""
+    async with world(tmp_path) as w:
+        offered = small(w)
+        w.cloud.faults.add(Fault("list", "evicted", times=None))
+        for _ in range(3):
+            passing, stands = await w.sync()
+            w.clock.advance(timedelta(minutes=2))
+        assert passing.error is not None
+        assert passing.error.exit_code == 3
+        assert "exceeded the limit" in reasons(stands)[0]
+        assert w.cloud.count("token") <= 4
+        w.cloud.faults.clear()
+        w.clock.advance(HOUR)
+        passing, stands = await w.sync()
+        assert passing.error is None
+        assert_complete(w, stands, offered)
+
+
+async def test_a_rate_limit_that_names_its_wait_is_waited_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        offered = small(w)
+        w.cloud.faults.add(Fault("list", "http_429", retry_after="40"))
+        begun = w.clock.now()
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+        assert w.clock.now() - begun >= timedelta(seconds=40)
+
+
+# --- what the vendor may do and is allowed to
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {"null_list_at_end": True},
+        {"ids_as": "text"},
+        {"ids_as": "mixed"},
+        {"order": "shuffled"},
+        {"order": "oldest"},
+        {"content_encoding": True},
+        {"offer_etag": False},
+        {"page_cap": 1},
+        {"midnight": "24:00"},
+        {"midnight": "00:00"},
+    ],
+    ids=str,
+)
+async def test_a_vendors_habit_that_nobody_promised_otherwise_loses_nothing(
+    tmp_path: Path, quirks: dict[str, Any]
+) -> None:
+    """Around midnight, so that the hour 23 is among them; a second sync fetches nothing again."""
+    async with world(tmp_path, **quirks) as w:
+        w.clock.advance(14 * HOUR)  # 02:05 in China
+        w.pan123["page_size"] = 3
+        offered = small(w)
+        await w.sync()
+        w.clock.advance(HOUR)
+        passing, stands = await w.sync()
+        assert passing.batch.files == 0
+        assert_complete(w, stands, offered)
+        assert any("hour=23/" in path for path in w.archived())
+
+
+@pytest.mark.parametrize("name", ["{hour}.gz", "{hour}.log.gz", "{hour}", "../../etc/passwd", "日志 1.gz", ""])
+async def test_whatever_a_file_is_called_it_is_archived_in_its_hour(tmp_path: Path, name: str) -> None:
+    async with world(tmp_path) as w:
+        w.watched_hours = HOURS
+        hour = w.hour(5)
+        offered = w.account.publish(hour, name=name.format(hour=f"{hour:%Y%m%d%H}{hour.hour + 1:02}"))
+        _, stands = await w.sync()
+        assert_complete(w, stands, [offered])
+        (path,) = w.archived()
+        assert path.startswith(f"pan123/main/date={hour:%Y-%m-%d}/hour={hour:%H}/")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"fileSize": OMIT}, {"fileSize": None}, {"fileSize": "many"}, {"fileName": OMIT}, {"fileName": 7}, {"extra": {}}],
+    ids=str,
+)
+async def test_a_row_with_odd_members_beside_its_id_and_hour_is_archived(
+    tmp_path: Path, overrides: dict[str, Any]
+) -> None:
+    async with world(tmp_path) as w:
+        w.watched_hours = HOURS
+        offered = w.account.publish(w.hour(5), overrides=overrides)
+        _, stands = await w.sync()
+        assert_complete(w, stands, [offered])
+
+
+@pytest.mark.parametrize("address", [OMIT, None, "", "not an address", "ftp://example.com/x", 7], ids=str)
+async def test_a_row_without_a_usable_address_is_a_gap_until_it_has_one(tmp_path: Path, address: Any) -> None:
+    async with world(tmp_path) as w:
+        w.watched_hours = HOURS
+        file = w.account.publish(w.hour(5), file_id=900, overrides={"downloadURL": address})
+        _, stands = await w.sync()
+        assert [(gap.file_id, gap.reason.split(":")[0]) for gap in stands.gaps] == [("900", "address_refused")]
+        file.overrides = {}
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, [file])
+
+
+async def test_a_size_that_is_no_longer_stated_is_no_other_size(tmp_path: Path) -> None:
+    """The file is fetched once, and is not wanted for ever because a number is missing."""
+    async with world(tmp_path) as w:
+        w.watched_hours = HOURS
+        file = w.account.publish(w.hour(5), file_id=900)
+        w.cloud.faults.add(Fault("download", "http_500", times=4))
+        await w.sync()
+        file.overrides = {"fileSize": OMIT}
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, [file])
+        w.cloud.reset()
+        w.clock.advance(HOUR)
+        await w.sync()
+        assert w.cloud.count("download") == 0
+
+
+Carrier = Literal["query", "body", "both", "any"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [("query", "query"), ("body", "body"), ("both", "query"), ("both", "body"), ("query", "any"), ("body", "any")],
+)
+async def test_the_parameters_arrive_by_a_carrier_that_the_vendor_reads(
+    tmp_path: Path, sent: Carrier, read: Carrier
+) -> None:
+    async with world(tmp_path, carrier=read) as w:
+        w.pan123["carrier"] = sent
+        offered = small(w)
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+@pytest.mark.parametrize(("sent", "read"), [("query", "body"), ("body", "query")])
+async def test_a_carrier_that_the_vendor_does_not_read_is_refused_by_name_and_nothing_is_taken_for_empty(
+    tmp_path: Path, sent: Carrier, read: Carrier
+) -> None:
+    async with world(tmp_path, carrier=read) as w:
+        w.pan123["carrier"] = sent
+        offered = small(w)
+        _, stands = await w.sync()
+        assert hours_of(stands) == due(w)
+        assert "参数错误" in reasons(stands)[0]
+        w.pan123["carrier"] = "both"
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+# --- the download host
+
+PASSES: list[dict[str, Any]] = [
+    *({"kind": f"http_{status}"} for status in (302, 301, 303, 307, 308, 210)),
+    {"kind": "http_302", "hops": 5},
+    {"kind": "http_210", "hops": 5},
+    {"kind": "http_302", "to": "relative"},
+    {"kind": "http_302", "to": "host"},
+    *({"kind": f"http_{status}"} for status in (400, 401, 403, 404, 410, 429, 500, 502, 503, 504)),
+    {"kind": "http_403_geo"},
+    {"kind": "http_403_html"},
+    {"kind": "http_429", "retry_after": "30"},
+    {"kind": "http_503", "retry_after": "Tue, 10 Mar 2026 04:06:00 GMT"},
+    *({"kind": kind} for kind in ("xml_200", "html_200", "json_200", "redirect_nowhere")),
+    {"kind": "redirect_nowhere", "status": 302},
+    {"kind": "http_302", "to": "loop"},
+    {"kind": "http_210", "to": "loop"},
+    {"kind": "http_302", "location": "https://files.invalid/x"},
+    *({"kind": kind} for kind in ("drop", "drop_reset", "silence", "truncate", "reset", "stall")),
+    *({"kind": kind} for kind in ("wrong_length", "chunked_cut", "no_content_length", "unasked_206")),
+    *({"kind": kind} for kind in ("no_etag", "changed_etag", "content_encoding")),
+    {"kind": "slow", "at": 200},
+    {"kind": "zeros", "at": 0},
+]
+
+
+@pytest.mark.parametrize("what", PASSES, ids=lambda what: " ".join(map(str, what.values())))
+async def test_a_download_that_fails_and_then_does_not_is_survived_within_the_same_sync(
+    tmp_path: Path, what: dict[str, Any]
+) -> None:
+    async with world(tmp_path) as w:
+        w.download["idle_timeout"] = timedelta(milliseconds=150)
+        offered = small(w)
+        w.cloud.faults.add(Fault("download", **{"times": 2, **what}))
+        passing, stands = await w.sync()
+        assert w.cloud.faults.struck, "the fault never happened"
+        assert passing.error is None
+        assert_complete(w, stands, offered)
+
+
+SET_ASIDE: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "corrupt"}, "corrupt_gzip"),
+    ({"kind": "short_length"}, "truncated_gzip"),
+    ({"kind": "junk"}, "trailing_junk"),
+    ({"kind": "empty"}, "not_gzip"),
+    ({"kind": "grows"}, "size_differs"),
+    ({"kind": "zeros"}, "size_differs"),
+]
+
+
+@pytest.mark.parametrize(("what", "words"), SET_ASIDE, ids=lambda value: str(value)[:60])
+async def test_bytes_that_arrive_complete_but_damaged_once_are_set_aside_and_fetched_again_by_the_next_sync(
+    tmp_path: Path, what: dict[str, Any], words: str
+) -> None:
+    async with world(tmp_path) as w:
+        offered = small(w)
+        victim = offered[1]
+        w.cloud.faults.add(Fault("download", file_id=victim.file_id, **what))
+        _, stands = await w.sync()
+        assert [(gap.file_id, gap.reason.split(":")[0]) for gap in stands.gaps] == [(str(victim.file_id), words)]
+        assert len(w.quarantined()) == 1
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+        assert w.quarantined() == []
+
+
+STAYS: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "http_403"}, "url_refused: HTTP 403, code AccessDenied"),
+    ({"kind": "http_404"}, "url_refused: HTTP 404, code NoSuchKey"),
+    ({"kind": "http_410"}, "url_refused: HTTP 410"),
+    ({"kind": "http_400"}, "url_refused: HTTP 400"),
+    ({"kind": "http_403_geo"}, "egress_mismatch: HTTP 403, code 1010"),
+    ({"kind": "http_403_html"}, "url_refused: HTTP 403"),
+    ({"kind": "http_429"}, "rate_limited: HTTP 429"),
+    ({"kind": "http_500"}, "server_error: HTTP 500"),
+    ({"kind": "http_502"}, "server_error: HTTP 502"),
+    ({"kind": "xml_200"}, "error_page: a success that holds xml, code AccessDenied"),
+    ({"kind": "html_200"}, "error_page: a success that holds html"),
+    ({"kind": "json_200"}, "error_page: a success that holds json, code 5066"),
+    ({"kind": "http_302", "to": "loop"}, "redirect_loop"),
+    ({"kind": "http_210", "to": "loop"}, "redirect_loop"),
+    ({"kind": "http_302", "hops": 40}, "redirect_loop"),
+    ({"kind": "redirect_nowhere"}, "url_refused: HTTP 210"),
+    ({"kind": "http_302", "to": "file"}, "address_refused"),
+    ({"kind": "http_302", "location": "http://files.invalid/x"}, "unreachable"),
+    ({"kind": "drop"}, "unreachable"),
+    ({"kind": "drop_reset"}, "unreachable"),
+    ({"kind": "silence"}, "stalled"),
+    ({"kind": "stall"}, "stalled"),
+    ({"kind": "truncate"}, "truncated"),
+    ({"kind": "reset"}, "truncated"),
+    ({"kind": "wrong_length"}, "truncated"),
+    ({"kind": "chunked_cut"}, "truncated"),
+    ({"kind": "unasked_206"}, "bad_range"),
+]
+
+
+@pytest.mark.parametrize(("what", "words"), STAYS, ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "")
+async def test_a_download_that_keeps_failing_is_a_gap_of_its_own_with_its_reason_and_holds_up_nothing_else(
+    tmp_path: Path, what: dict[str, Any], words: str
+) -> None:
+    async with world(tmp_path) as w:
+        w.download["idle_timeout"] = timedelta(milliseconds=60)
+        offered = small(w)
+        victim = offered[1]
+        w.cloud.faults.add(Fault("download", times=None, file_id=victim.file_id, **what))
+        passing, stands = await w.sync()
+        assert passing.error is None
+        assert [(gap.file_id, gap.state) for gap in stands.gaps] == [(str(victim.file_id), "failed")]
+        assert stands.gaps[0].reason.startswith(words), stands.gaps[0].reason
+        assert stands.gaps[0].expires_at is not None
+        assert "?" not in stands.gaps[0].reason, "a signed query"
+        assert state_of(stands, victim.hour)[0] is HourState.FAILED
+        assert w.digests() == truth([file for file in offered if file is not victim])
+        w.cloud.faults.clear()
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+RANGES = ["ignores_range", "range_wrong", "range_lies", "changed_etag", "no_etag", "http_403", "http_500", "html_200"]
+
+
+@pytest.mark.parametrize("then", RANGES)
+async def test_a_broken_download_that_is_gone_on_with_by_range_is_whole_whatever_the_server_makes_of_it(
+    tmp_path: Path, then: str
+) -> None:
+    async with world(tmp_path) as w:
+        w.watched_hours = 4
+        file = w.account.publish(w.hour(4), size=700_000)
+        w.cloud.faults.add(Fault("download", "truncate", at=400_000), Fault("download", then))
+        _, stands = await w.sync()
+        assert w.cloud.faults.pending == []
+        if stands.gaps:
+            w.clock.advance(HOUR)
+            _, stands = await w.sync()
+        assert_complete(w, stands, [file])
+
+
+async def test_a_file_that_changes_between_two_parts_of_a_download_is_never_a_mixture(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.watched_hours = 4
+        file = w.account.publish(w.hour(4), size=700_000)
+
+        def swap(_request: object) -> bool:
+            w.account.replace(file)
+            return True
+
+        w.cloud.faults.add(Fault("download", "truncate", at=400_000), Fault("download", "no_etag", match=swap))
+        _, stands = await w.sync()
+        if stands.gaps:
+            w.clock.advance(HOUR)
+            _, stands = await w.sync()
+        assert_complete(w, stands, [file])
+
+
+# --- addresses that are spent
+
+
+@pytest.mark.parametrize("hours", [1, 2])
+async def test_one_listing_of_each_hour_brings_fresh_addresses_for_all_files_that_wait(
+    tmp_path: Path, hours: int
+) -> None:
+    """Each walk is a page and an empty one."""
+    async with world(tmp_path) as w:
+        w.watched_hours = 8
+        offered = [file for back in (4, 5)[:hours] for file in w.account.publish(w.hour(back), count=6)]
+        for file in offered:
+            w.cloud.faults.add(Fault("download", "http_403", file_id=file.file_id))
+        passing, stands = await w.sync()
+        with_spent = w.cloud.count("list")
+        assert_complete(w, stands, offered)
+        assert w.cloud.count("download") == 2 * len(offered)
+    async with world(tmp_path / "untroubled") as w:
+        w.watched_hours = 8
+        for back in (4, 5)[:hours]:
+            w.account.publish(w.hour(back), count=6)
+        await w.sync()
+        assert with_spent - w.cloud.count("list") == 2 * hours
+    assert passing.error is None
+
+
+async def test_addresses_good_for_one_use_only_are_renewed_for_each_retry(tmp_path: Path) -> None:
+    async with world(tmp_path, single_use_urls=True) as w:
+        offered = small(w)
+        w.cloud.faults.add(Fault("download", "truncate", file_id=offered[2].file_id, times=2))
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+async def test_addresses_that_expire_while_they_wait_are_renewed(tmp_path: Path) -> None:
+    """A rate limit holds the first attempts up for longer than their addresses live."""
+    async with world(tmp_path, url_lifetime=timedelta(seconds=20)) as w:
+        offered = small(w)
+        w.cloud.faults.add(*(Fault("download", "http_429", retry_after="60", file_id=f.file_id) for f in offered))
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+async def test_addresses_that_are_dead_when_they_are_issued_are_a_gap_and_no_endless_loop(tmp_path: Path) -> None:
+    async with world(tmp_path, url_lifetime=timedelta(seconds=-1)) as w:
+        offered = small(w)
+        _, stands = await w.sync()
+        assert {gap.reason.split(":")[0] for gap in stands.gaps} == {"url_refused"}
+        assert w.cloud.count("download") == 3 * len(offered)
+        w.cloud.url_lifetime = timedelta(minutes=30)
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+async def test_a_vendor_that_falls_silent_while_addresses_are_renewed_is_named_and_not_the_addresses(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        offered = small(w)
+        victim = offered[1]
+        w.cloud.faults.add(
+            Fault("download", "http_403", file_id=victim.file_id),
+            Fault("list", "http_503", times=None, match=lambda _: bool(w.cloud.faults.struck["download", "http_403"])),
+        )
+        passing, stands = await w.sync()
+        assert isinstance(passing.error, Unreachable)
+        assert hours_of(stands) == [victim.hour]
+        assert "HTTP 503" in reasons(stands)[0]
+        w.cloud.faults.clear()
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+# --- the same, all at once
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_third_of_all_requests_failing_by_chance_ends_in_a_complete_archive(tmp_path: Path, seed: int) -> None:
+    """At most twice in a row at the same question; whatever was set aside or given up comes by the next syncs."""
+    async with world(tmp_path) as w:
+        w.watched_hours = HOURS
+        offered = w.account.populate(HOURS, 2)
+        w.cloud.faults.chaos(seed, 0.33)
+        for _ in range(3):
+            _, stands = await w.sync()
+            assert {judged.state for judged in stands.ledger if judged.state not in FINE} <= {
+                HourState.FAILED,
+                HourState.PENDING,
+            }
+            w.clock.advance(HOUR)
+        w.cloud.faults.clear()
+        _, stands = await w.sync()
+        assert_complete(w, stands, offered)
+
+
+# --- accounts
+
+
+async def test_an_account_whose_downloads_stall_does_not_hold_up_another(tmp_path: Path) -> None:
+    """Four stalling files for each of two workers; the other account's files all arrive meanwhile."""
+    async with world(tmp_path) as w:
+        w.watched_hours = 4
+        w.download.update(idle_timeout=timedelta(milliseconds=60), concurrency=2)
+        slow = w.account.publish(w.hour(4), count=4)
+        other = w.others["other"] = w.cloud.add_account("other-client", "other-secret")
+        good = other.publish(w.hour(4), count=6)
+        w.cloud.faults.add(Fault("download", "stall", times=None, client_id=w.account.client_id))
+        stands = {name: standing for name, (_, standing) in (await w.sync_all()).items()}
+        assert w.digests() == truth(good)
+        assert stands["other"].gaps == []
+        assert len(stands["main"].gaps) == len(slow)
+        assert {gap.reason.split(":")[0] for gap in stands["main"].gaps} == {"stalled"}
+        finished = [(request.client_id, request.at) for request in w.cloud.requests if request.kind == "download"]
+        assert sum(client == "other-client" for client, _ in finished) == len(good)
+
+
+async def test_an_account_with_refused_credentials_does_not_hold_up_another(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.watched_hours = HOURS
+        w.pan123["client_secret"] = "wrong"
+        w.account.populate(HOURS, 1)
+        other = w.others["other"] = w.cloud.add_account("other-client", "other-secret")
+        good = other.populate(HOURS, 1)
+        results = await w.sync_all()
+        assert isinstance(results["main"][0].error, CredentialsRefused)
+        assert hours_of(results["main"][1]) == due(w)
+        assert results["other"][0].error is None
+        assert results["other"][1].gaps == []
+        assert w.digests() == truth(good)
+
+
+async def test_two_accounts_keep_files_of_the_same_id_apart(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.watched_hours = 4
+        mine = w.account.publish(w.hour(4), file_id=12)
+        other = w.others["other"] = w.cloud.add_account("other-client", "other-secret")
+        theirs = other.publish(w.hour(4), file_id=12)
+        await w.sync_all()
+        assert {path.split("/")[1] for path in w.archived()} == {"main", "other"}
+        assert w.digests() == truth([mine, theirs])
+
+
+# --- the disk
+
+
+async def test_without_room_downloads_wait_while_listing_and_the_ledger_go_on(tmp_path: Path) -> None:
+    """Said once; each hour names the disk; everything comes home when there is room again."""
+    async with world(tmp_path) as w:
+        offered = small(w)
+        w.min_free_bytes = 2**60
+        with capture_logs() as events:
+            passing, stands = await w.sync()
+        assert isinstance(passing.error, StorageFull)
+        assert [event["event"] for event in events].count("disk_low") == 1
+        assert w.cloud.count("download") == 0
+        assert hours_of(stands) == due(w)
+        assert all("no room" in reason for reason in reasons(stands))
+        assert {judged.record.offered for judged in stands.ledger} == {1}, "listed all the same"
+        late = w.account.publish(w.hour(5))
+        w.clock.advance(HOUR)
+        passing, stands = await w.sync()
+        assert isinstance(passing.error, StorageFull)
+        assert next(j for j in stands.ledger if j.hour == Hour.of(late.hour)).record.offered == 2
+        w.min_free_bytes = 0
+        passing, stands = await w.sync()
+        assert passing.error is None
+        assert_complete(w, stands, [*offered, late])
+
+
+async def test_a_file_too_large_for_the_room_that_is_left_does_not_hold_up_smaller_ones(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        offered = small(w)
+        large = w.account.publish(w.hour(5), file_id=900, listed_size=2**50)
+        w.download["max_file_size"] = 2**55
+        passing, stands = await w.sync()
+        assert isinstance(passing.error, StorageFull)
+        assert w.digests() == truth(offered)
+        assert [(gap.file_id, "no room" in gap.reason) for gap in stands.gaps] == [("900", True)]
+        large.listed_size = None
+        w.clock.advance(HOUR)
+        _, stands = await w.sync()
+        assert_complete(w, stands, [*offered, large])
+
+
+async def test_a_file_larger_than_the_operator_allows_is_a_gap_and_is_not_begun(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        offered = small(w)
+        w.account.publish(w.hour(5), file_id=900, size=50_000)
+        w.download["max_file_size"] = 40_000
+        _, stands = await w.sync()
+        assert [(gap.file_id, gap.reason.split(":")[0]) for gap in stands.gaps] == [("900", "too_large")]
+        assert w.digests() == truth(offered)
