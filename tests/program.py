@@ -158,11 +158,20 @@ class Installation:
 
     async def watch(self, hours: int) -> None:
         """Let the account answer for so many closed hours only, as if it had been configured that long ago."""
+        now = datetime.now(UTC)
+        async with self.opened() as catalog:
+            await catalog.accounts.enrol([AccountKey("pan123", "main")], now=now, watched_from=Hour.of(now) + -hours)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Catalog]:
+        """The catalog, to look at it or to put something into it."""
         self.catalog.parent.mkdir(parents=True, exist_ok=True)
-        catalog, now = Catalog(self.catalog), datetime.now(UTC)
+        catalog = Catalog(self.catalog)
         await catalog.open()
-        await catalog.accounts.enrol([AccountKey("pan123", "main")], now=now, watched_from=Hour.of(now) + -hours)
-        await catalog.close()
+        try:
+            yield catalog
+        finally:
+            await catalog.close()
 
     def archived(self) -> dict[str, bytes]:
         """Every object in the archive: its path below the storage, and its bytes."""
@@ -172,25 +181,31 @@ class Installation:
     def leftovers(self) -> list[str]:
         return sorted(path.name for path in (self.storage / ".logkeep" / "tmp").iterdir())
 
-    async def start(self, *args: str) -> Running:
-        """Call the program, with the settings file written anew."""
-        return await start("--config", str(self.configure()), *args, cwd=self.folder, environ=self.environ)
+    async def start(self, *args: str, **where: Any) -> Running:
+        """Call the program, with the settings file written anew; ``where`` as for ``start`` below."""
+        return await start("--config", str(self.configure()), *args, cwd=self.folder, environ=self.environ, **where)
 
-    async def run(self, *args: str) -> Outcome:
+    async def run(self, *args: str, **where: Any) -> Outcome:
         """Call the program and wait for its end."""
-        return await (await self.start(*args)).end()
+        return await (await self.start(*args, **where)).end()
 
     async def cold(self, *args: str) -> Running:
         """Call the program in an interpreter that has yet to load it."""
         return await cold("--config", str(self.configure()), *args, cwd=self.folder, environ=self.environ)
 
 
-async def start(*args: str, cwd: Path, environ: Mapping[str, str] | None = None) -> Running:
-    """The program with these arguments, forked from the process that has loaded it."""
+async def start(
+    *args: str, cwd: Path, environ: Mapping[str, str] | None = None, out: Path | None = None, err: Path | None = None
+) -> Running:
+    """The program with these arguments, forked from the process that has loaded it.
+
+    ``out`` and ``err`` may name a terminal or a pipe; what goes there is for the caller to read.
+    """
     out_path, err_path = _outputs(cwd)
     reader, writer = await asyncio.open_unix_connection(await asyncio.to_thread(_warm_socket))
     env = {name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(environ or {})
-    request = {"args": args, "env": env, "cwd": str(cwd), "out": str(out_path), "err": str(err_path)}
+    places = {"out": str(out or out_path), "err": str(err or err_path)}
+    request = {"args": args, "env": env, "cwd": str(cwd), **places}
     writer.write(json.dumps(request).encode() + b"\n")
     pid: int = json.loads(await reader.readline())["pid"]
 

@@ -8,6 +8,7 @@ in a process of its own with its own files, environment and signals. A request i
 when it ended. The script ends with the connection that it was started with: standard input.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -89,4 +90,6 @@ def become(request: "dict[str, object]") -> None:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)
+    gc.collect()
+    gc.freeze()
     serve(sys.argv[1])

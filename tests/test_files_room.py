@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from archive_world import START
 from logkeep.errors import StorageFull
 from logkeep.files.room import Room
 from logkeep.store.local import LocalStore
+
+from archive_world import START
 from manual_clock import ManualClock
 
 MIN_FREE = 100

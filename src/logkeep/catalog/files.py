@@ -109,6 +109,14 @@ class Files:
 
         await self._database.write(work)
 
+    async def waits(self, account_id: int, file_id: str, reason: str) -> None:
+        """The file could not be kept, for a reason on this side: it is no failed attempt, and stays due."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(update(files).where(*is_file(files, account_id, file_id)).values(failure=reason))
+
+        await self._database.write(work)
+
     async def lose(self, account_id: int, *, hours: Sequence[Hour], file_ids: Sequence[str], now: datetime) -> None:
         """Stop wanting what can no longer be had: the wanted files of these hours, and these ids."""
 

@@ -115,7 +115,7 @@ def _satisfying() -> Any:
         update(files)
         .where(files.c.account_id == bindparam("a"), files.c.file_id == bindparam("f"))
         .values(
-            wanted=files.c.size_bytes.is_distinct_from(bindparam("l")),
+            wanted=bindparam("l").is_not(None) & files.c.size_bytes.is_distinct_from(bindparam("l")),
             attempted_at=bindparam("now"),
             failure="",
             lost_at=None,

@@ -16,8 +16,6 @@ from logkeep.observe.logging import redactor
 
 app = typer.Typer(
     name="logkeep",
-    help="Keeps the logs that vendors throw away, and proves that none is missing.",
-    no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     add_completion=False,
     rich_markup_mode=None,
@@ -36,7 +34,7 @@ def _tell_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(no_args_is_help=True)
 def options(
     context: typer.Context,
     config: Annotated[
@@ -47,9 +45,11 @@ def options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_tell_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Exit codes: 0 well, 1 gaps or damage, 2 bad usage or configuration, 3 credentials refused, 4 storage, catalog or
+    """Keeps the logs that vendors throw away, and proves that none is missing.
+
+    Exit codes: 0 well, 1 gaps or damage, 2 bad usage or configuration, 3 credentials refused, 4 storage, catalog or
     lock, 5 vendor unreachable.
-    """  # noqa: D205 - the text is the program's help
+    """
     context.obj = Invocation(config)
 
 

@@ -28,8 +28,9 @@ def console() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """One JSON document on standard output, out at once: a reader who has left is noticed here, not at the exit."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.flush()
 
 
 def china(moment: datetime | None) -> str:

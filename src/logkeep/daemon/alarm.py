@@ -1,12 +1,15 @@
 """Cron lines: when one last came, and how far apart it comes. The alarm clock itself is APScheduler."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
 _LOOK_BACK = (timedelta(hours=2), timedelta(days=2), timedelta(days=40), timedelta(days=4 * 366))
-_STEPS_AT_MOST = 400
+_NEAR_FUTURE = timedelta(days=40)
+_STEPS_AT_LEAST = 60
+_STEPS_AT_MOST = 2000
 
 
 def trigger(cron: str, zone: ZoneInfo) -> CronTrigger:
@@ -29,14 +32,32 @@ def last_came(cron: str, zone: ZoneInfo, now: datetime) -> datetime:
 
 
 def longest_wait(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
-    """The longest time between two comings in the near future."""
-    clock = trigger(cron, zone)
-    longest = timedelta()
+    """The longest time between two comings in the near future, such as from Friday evening to Monday morning.
+
+    Every hour that has any comings has them at the same minutes, so hours are gone through, not minutes.
+    """
+    minute, hours = cron.split(maxsplit=1)
+    minutes = _minutes(minute)
+    longest = max((after - before for before, after in pairwise(minutes)), default=timedelta())
+    clock = trigger(f"0 {hours}", zone)
     before = clock.get_next_fire_time(None, now)
-    for _ in range(_STEPS_AT_MOST):
+    for step in range(_STEPS_AT_MOST):
         after = None if before is None else clock.get_next_fire_time(before, before)
-        if before is None or after is None or after - now > timedelta(days=8) > longest > timedelta():
+        if before is None or after is None:
             break
-        longest = max(longest, after - before)
+        longest = max(longest, after + minutes[0] - before - minutes[-1])
+        if after - now > _NEAR_FUTURE and step >= _STEPS_AT_LEAST:
+            break
         before = after
     return longest
+
+
+def _minutes(field: str) -> list[timedelta]:
+    """The minutes of an hour that a cron line's first field names."""
+    hour = datetime(2000, 1, 1, tzinfo=UTC)
+    clock, last, found = CronTrigger.from_crontab(f"{field} * * * *", timezone=UTC), hour + timedelta(minutes=59), []
+    moment = clock.get_next_fire_time(None, hour)
+    while moment is not None and moment <= last:
+        found.append(moment - hour)
+        moment = clock.get_next_fire_time(moment, moment)
+    return found

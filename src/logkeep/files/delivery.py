@@ -7,6 +7,7 @@ outcome before the pass hears of it.
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +21,7 @@ from logkeep.files import compare
 from logkeep.files.fetch import Downloader, FetchInterrupted, Partial
 from logkeep.files.naming import archive_path, quarantine_name, temp_name
 from logkeep.files.publish import Publisher
-from logkeep.files.room import Room
+from logkeep.files.room import Claim, Room
 from logkeep.model import AccountKey, ListedFile, StagedFile
 from logkeep.queue.port import Again, Job, WorkQueue
 from logkeep.store.port import Store
@@ -133,11 +134,11 @@ class Deliveries:
         except StorageFull as failure:
             if not self._room.low:
                 self._room.full()
-            delivery.batch.trouble = failure
+            await self._wait(delivery, failure)
         except HomeError as failure:
             facts = {"account": str(delivery.account), "file_id": delivery.file.file_id}
             log.error("storage_failed", reason=str(failure), **facts)  # noqa: TRY400 - a known failure, no traceback
-            delivery.batch.trouble = failure
+            await self._wait(delivery, failure)
         finally:
             self._room.release(delivery.key)
             if again is None:
@@ -147,26 +148,22 @@ class Deliveries:
     async def _deliver(self, delivery: Delivery) -> None:
         file, account_id = delivery.file, delivery.account_id
         name = temp_name(delivery.account.vendor, delivery.account.name, file.file_id, "")
-        total = [file.size_bytes or 0]
-
-        async def admit(size_bytes: int) -> None:
-            total[0] = size_bytes
-            await self._room.admit(delivery.key, size_bytes)
+        partial = delivery.batch.partials.pop(file.file_id, None) or await self._left_behind(account_id, file.file_id)
+        claim = Claim(self._room, delivery.key, got_bytes=partial.size_bytes if partial is not None else 0)
 
         async def on_partial(partial: Partial) -> None:
             await self._catalog.transfers.save_partial(
                 PartialRecord(account_id, file.file_id, partial.temp_name, partial.validator, partial.total_bytes)
             )
 
-        partial = delivery.batch.partials.pop(file.file_id, None) or await self._left_behind(account_id, file.file_id)
         try:
             fetched = await self._downloader.fetch(
                 file,
                 name,
                 partial=partial,
-                progress=lambda got: self._room.written(delivery.key, total[0] - got),
+                progress=claim.got,
                 on_partial=on_partial,
-                admit=admit,
+                admit=claim.total,
             )
         except StorageFull:
             if partial is not None:
@@ -266,6 +263,12 @@ class Deliveries:
             return None
         log.info("fetch_retried", account=str(delivery.account), file_id=file_id, reason=failure.reason)
         return Again(delay_s)
+
+    async def _wait(self, delivery: Delivery, trouble: HomeError) -> None:
+        """Name on record what the file waits for; no fault of its own, so it stays due."""
+        delivery.batch.trouble = trouble
+        with suppress(HomeError):  # the catalog may be what is in trouble; then the pass alone tells
+            await self._catalog.files.waits(delivery.account_id, delivery.file.file_id, str(trouble))
 
     async def _fail(self, delivery: Delivery, reason: str) -> None:
         file_id = delivery.file.file_id

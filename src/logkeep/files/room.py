@@ -5,6 +5,8 @@ A download is admitted with its full size before its first byte is written. When
 room runs out, and once when there is room again.
 """
 
+from dataclasses import dataclass
+
 import structlog
 
 from logkeep.clock import Clock
@@ -104,3 +106,27 @@ class Room:
             self._free = looked
         _, written_then, free = looked
         return None if free is None else free - (self._written_bytes - written_then)
+
+
+@dataclass(slots=True)
+class Claim:
+    """One download's part of the room, told about it as it goes: how large it is in all, how much of it is staged."""
+
+    room: Room
+    key: str
+    got_bytes: int = 0
+    total_bytes: int = 0
+
+    async def total(self, total_bytes: int) -> None:
+        """The download takes so many bytes in all.
+
+        Raises:
+            StorageFull: there is no room for the rest of it.
+        """
+        self.total_bytes = total_bytes
+        await self.room.admit(self.key, total_bytes, self.got_bytes)
+
+    def got(self, got_bytes: int) -> None:
+        """So many of them are staged; fewer than before where it began anew."""
+        self.got_bytes = got_bytes
+        self.room.written(self.key, self.total_bytes - got_bytes)
