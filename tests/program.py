@@ -181,6 +181,10 @@ class Installation:
     def leftovers(self) -> list[str]:
         return sorted(path.name for path in (self.storage / ".logkeep" / "tmp").iterdir())
 
+    def leftovers_bytes(self) -> int:
+        staging = self.storage / ".logkeep" / "tmp"
+        return sum((staging / name).stat().st_size for name in self.leftovers()) if staging.exists() else 0
+
     async def start(self, *args: str, **where: Any) -> Running:
         """Call the program, with the settings file written anew; ``where`` as for ``start`` below."""
         return await start("--config", str(self.configure()), *args, cwd=self.folder, environ=self.environ, **where)

@@ -145,7 +145,9 @@ async def test_tables_without_a_schema_are_somebody_elses(path: Path) -> None:
     await catalog.close()
 
 
-@pytest.mark.parametrize("content", [b"no database at all, just some text " * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"no database at all, just some text " * 100, b"SQLite format 3\0" + b"\xff" * 5000]
+)
 async def test_a_file_that_is_no_catalog(path: Path, content: bytes) -> None:
     """One line that says what to do; the file stays as it is."""
     path.write_bytes(content)

@@ -60,9 +60,7 @@ class Call:
 def calls() -> st.SearchStrategy[Call]:
     reasons = st.sampled_from(["", "code 401: 令牌"])
     claim = st.fixed_dictionaries({"now": moments, "seen": st.none() | moments})
-    save = st.fixed_dictionaries(
-        {"token": st.sampled_from(["t1", "t2"]), "expires_at": moments, "issued_at": moments}
-    )
+    save = st.fixed_dictionaries({"token": st.sampled_from(["t1", "t2"]), "expires_at": moments, "issued_at": moments})
     refuse = st.fixed_dictionaries(
         {
             "token": st.sampled_from([None, "t1", "t2"]),

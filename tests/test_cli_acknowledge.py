@@ -65,7 +65,10 @@ async def test_lost_hours_are_gaps_until_somebody_accepts_them_one_or_many_at_a_
 async def test_only_what_is_lost_can_be_acknowledged(lossy: Lossy) -> None:
     """A range that reaches beyond the loss changes nothing at all, and says what is not lost."""
     newest = str(Hour.of(datetime.now(UTC)) + -1)
-    for hours, not_lost in ((newest, newest), (f"{lossy.hour(2)}..{lossy.hour(5)}", f"{lossy.hour(4)}..{lossy.hour(5)}")):
+    for hours, not_lost in (
+        (newest, newest),
+        (f"{lossy.hour(2)}..{lossy.hour(5)}", f"{lossy.hour(4)}..{lossy.hour(5)}"),
+    ):
         refused = await lossy.made.run("gaps", "--ack", "main", hours, *WHO)
         assert (refused.code, refused.out) == (2, "")
         assert refused.err == f"logkeep: HOUR: only lost hours can be acknowledged; not lost: {not_lost}\n"
@@ -103,7 +106,10 @@ async def test_lost_files_without_an_hour_are_acknowledged_as_unknown(lossy: Los
         listing = ListingRecord(span, "test", now, now, 1, 2, "")
         await catalog.hours.absorb(1, listing, [], [], lambda *_: Changes(files=files))
     gaps = (await lossy.made.run("gaps", "--json")).json["gaps"]
-    assert [(gap["file_id"], gap["from"], gap["state"]) for gap in gaps[1:]] == [("x0", None, "lost"), ("x1", None, "lost")]
+    assert [(gap["file_id"], gap["from"], gap["state"]) for gap in gaps[1:]] == [
+        ("x0", None, "lost"),
+        ("x1", None, "lost"),
+    ]
     done = await lossy.made.run("gaps", "--ack", "main", "unknown", *WHO)
     assert (done.code, done.out) == (0, "pan123/main: 2 lost file(s) acknowledged\n")
     assert len(await lossy.gaps()) == 1, "the hours are another matter"

@@ -31,7 +31,9 @@ def second_account(made: Installation, **keys: Any) -> None:
     made.environ["LOGKEEP_PAN123"] = json.dumps([first, {**first, "name": "second", **keys}])
 
 
-@pytest.mark.parametrize("args", [(), ("--nonsense",), ("nonsense",), ("sync", "nowhere"), ("explain",), ("gaps", "1", "2")])
+@pytest.mark.parametrize(
+    "args", [(), ("--nonsense",), ("nonsense",), ("sync", "nowhere"), ("explain",), ("gaps", "1", "2")]
+)
 async def test_a_call_that_cannot_be_understood(tmp_path: Path, args: tuple[str, ...]) -> None:
     outcome = await run(*args, cwd=tmp_path)
     assert (outcome.code, outcome.out) == (2, "")
@@ -136,9 +138,9 @@ async def test_a_storage_that_another_process_keeps(tmp_path: Path) -> None:
                 outcome = await made.run(command)
                 assert outcome.code == 4
                 told = [line for line in outcome.err.splitlines() if not line.startswith("{")]
-                assert [f"logkeep: the storage is in use by process {os.getpid()} on host" in line for line in told] == [
-                    True
-                ]
+                assert [
+                    f"logkeep: the storage is in use by process {os.getpid()} on host" in line for line in told
+                ] == [True]
             for args in (("status",), ("plan",), ("check", "--offline"), ("check",)):
                 assert (await made.run(*args)).code == 0
             assert f"kept by process {os.getpid()}" in (await made.run("status")).out
@@ -157,7 +159,9 @@ async def test_a_catalog_that_is_damaged_or_newer(tmp_path: Path, args: tuple[st
         damaged = await made.run(*args)
         for outcome, words in ((newer, "schema 9999 was written by a newer logkeep"), (damaged, "restore a backup")):
             assert outcome.code == 4
-            assert [words in line for line in (outcome.err + outcome.out).splitlines() if "catalog.sqlite3" in line] == [True]
+            assert [
+                words in line for line in (outcome.err + outcome.out).splitlines() if "catalog.sqlite3" in line
+            ] == [True]
             plain(outcome)
 
 
@@ -219,7 +223,9 @@ async def test_sync_with_the_vendor_down(tmp_path: Path) -> None:
         outcome = await made.run("sync")
         assert outcome.code == 5
         assert outcome.err.splitlines()[-1].endswith("no connection (Connection refused)")
-        assert (await made.run("gaps", "--json")).json["gaps"][0]["reason"].endswith("no connection (Connection refused)")
+        assert (
+            (await made.run("gaps", "--json")).json["gaps"][0]["reason"].endswith("no connection (Connection refused)")
+        )
 
 
 async def test_check_with_the_vendor_down(tmp_path: Path) -> None:

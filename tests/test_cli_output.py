@@ -218,7 +218,12 @@ async def test_a_reader_who_leaves_early_costs_no_words(made: Installation, comm
     for reader in ("head -1", "true"):
         line = f"set -o pipefail; {sys.executable} -m logkeep {call} | {reader}"
         ran: Any = await asyncio.to_thread(
-            subprocess.run, ["bash", "-c", line], capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]}
+            subprocess.run,
+            ["bash", "-c", line],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.environ["PATH"]},
         )
         assert ran.stderr == ""
         assert ran.returncode in (0, 1)

@@ -138,7 +138,9 @@ async def test_killed_at_ten_random_moments_one_more_sync_completes_the_archive(
         for file in made.account.populate(WATCHED_HOURS, 1):
             truth.learn(file)
         assert (await made.run("sync")).code == 0
-        made.cloud.faults.add(Fault("download", "slow", times=None, at=LARGE_BYTES // 40, pause=timedelta(milliseconds=8)))
+        made.cloud.faults.add(
+            Fault("download", "slow", times=None, at=LARGE_BYTES // 40, pause=timedelta(milliseconds=8))
+        )
         parts: Counter[str] = Counter()
         with watched(made.storage / "pan123", broken, truth):
             for number in range(KILLS):

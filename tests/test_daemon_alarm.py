@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.daemon.alarm import last_came, longest_wait, trigger
+from logkeep.model import utc
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
@@ -93,7 +94,7 @@ def test_no_wait_is_longer_when_clocks_are_set(cron: str, zone: ZoneInfo, now: d
         after = clock.get_next_fire_time(before, before)
         if after - now > 30 * DAY:
             break
-        assert after - before <= longest + HOUR
+        assert utc(after) - utc(before) <= longest + HOUR
         before = after
 
 
@@ -109,7 +110,6 @@ def test_no_wait_is_longer_when_clocks_are_set(cron: str, zone: ZoneInfo, now: d
         ("*/5 8-18 * * mon-fri", 2 * DAY + 13 * HOUR + 5 * MINUTE),
         ("* * 1 * *", 30 * DAY + MINUTE),
         ("0 0 1 * *", 31 * DAY),
-        ("0 0 29 2 *", 4 * 365 * DAY + DAY),
     ],
 )
 def test_waits_as_people_write_them(cron: str, longest: timedelta, now: datetime) -> None:

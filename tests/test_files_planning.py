@@ -169,12 +169,27 @@ def test_an_outage_of_five_months_is_judged_in_one_step_and_named_once() -> None
     world.run_pass(later)
     world.judge(later)
     ledger = world.ledger(later)
-    lost = [j for j in ledger if j.state is HourState.LOST]
-    # hours that closed after the first pass (or had not settled then) and left the vendor's window (and grace) since
-    assert [j.hour for j in lost] == [Hour(i) for i in range((THIS + -2).index, (Hour.of(later) + -744).index)]
-    assert all(
-        j.state in (HourState.OPEN, HourState.EMPTY, HourState.LOST) for j in ledger if j.hour >= Hour.of(later) + -719
-    )
+    lost = [j.hour for j in ledger if j.state is HourState.LOST]
+    # hours that closed after the first pass (or had not settled then) and left the vendor's window and grace since
+    assert lost == [Hour(i) for i in range((THIS + -2).index, (Hour.of(later) + -744).index)]
+    young = [j.state for j in ledger if j.hour >= Hour.of(later) + -719]
+    assert set(young) == {HourState.OPEN, HourState.EMPTY}
+
+
+def test_a_blank_look_at_an_hour_that_may_be_deleted_already_is_no_proof_that_it_was_empty() -> None:
+    """Between 30 and 31 days after an hour an outage ends: the vendor shows nothing, and nothing is claimed of it."""
+    vendor = Vendor()
+    busy(vendor, range(1, 721))
+    world = World.begin(vendor, NOW)
+    world.account = replace(world.account, watched_from=THIS + -760, judged_to=THIS + -760)
+    world.run_pass(NOW)
+    late = [j for j in world.ledger(NOW) if j.hour.end <= NOW - timedelta(days=30)]
+    assert {j.state for j in late} == {HourState.PENDING}
+    assert "may have deleted it" in late[-1].reason
+    next_day = NOW + timedelta(hours=26)
+    world.run_pass(next_day)
+    world.judge(next_day)
+    assert {j.state for j in world.ledger(next_day) if j.hour.end <= NOW - timedelta(days=30)} == {HourState.LOST}
 
 
 def test_a_clock_in_doubt_never_declares_an_hour_lost() -> None:
@@ -219,7 +234,8 @@ def test_whatever_the_vendor_does_to_spans_every_file_offered_is_listed(
         vendor.publish(THIS + -back, f"f{back}", (THIS + -back).end)
     world = World.begin(vendor, NOW, Policy(POLICY.settle, POLICY.lookback, span_hours))
     world.run_pass(NOW)
-    assert set(vendor.offered(NOW)) <= world.archived
+    settled = {file for file, hour in vendor.offered(NOW).items() if hour.end + POLICY.settle <= NOW}
+    assert settled <= world.archived
     assert unsettled(world, NOW) == []
     for back, days in late.items():
         vendor.publish(THIS + -back, f"late{back}", NOW + timedelta(days=min(days, 24 - back // 24)))

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
+from logkeep.model import utc
+
 _LOOK_BACK = (timedelta(hours=2), timedelta(days=2), timedelta(days=40), timedelta(days=4 * 366))
 _NEAR_FUTURE = timedelta(days=40)
 _STEPS_AT_LEAST = 60
@@ -18,7 +20,7 @@ def trigger(cron: str, zone: ZoneInfo) -> CronTrigger:
 
 
 def last_came(cron: str, zone: ZoneInfo, now: datetime) -> datetime:
-    """The latest moment not after ``now`` at which the line came; four years ago where it never did since."""
+    """The latest moment not after ``now`` at which the line came, in UTC; four years ago where it never did since."""
     clock = trigger(cron, zone)
     for back in _LOOK_BACK:
         came: datetime | None = None
@@ -27,7 +29,7 @@ def last_came(cron: str, zone: ZoneInfo, now: datetime) -> datetime:
             came = moment
             moment = clock.get_next_fire_time(moment, moment)
         if came is not None:
-            return came
+            return utc(came)
     return now - _LOOK_BACK[-1]
 
 
@@ -45,7 +47,7 @@ def longest_wait(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
         after = None if before is None else clock.get_next_fire_time(before, before)
         if before is None or after is None:
             break
-        longest = max(longest, after + minutes[0] - before - minutes[-1])
+        longest = max(longest, utc(after) + minutes[0] - utc(before) - minutes[-1])
         if after - now > _NEAR_FUTURE and step >= _STEPS_AT_LEAST:
             break
         before = after

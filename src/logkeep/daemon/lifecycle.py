@@ -10,6 +10,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -26,12 +27,20 @@ from logkeep.web.server import WebServer
 
 log = structlog.stdlib.get_logger("logkeep.daemon")
 
-JITTER_S = 20.0
-"""Polls start up to this much after their cron line, so that many installations do not knock at once."""
-AGAIN_AFTER_S = 300.0
-"""A pass that was stopped by trouble is tried again this much later, whatever the cron line says."""
-LOOK_AGAIN_S = 15.0
-"""How often a disk that is full, or a storage that is gone, is looked at again."""
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How long a daemon waits for what.
+
+    Attributes:
+        jitter_s: Passes start up to this much after their alarm, so that many installations do not knock at once.
+        again_after_s: A pass that was stopped by trouble is tried again this much later, whatever the cron line says.
+        look_again_s: How often a disk that is full, or a storage that is gone, is looked at again.
+    """
+
+    jitter_s: float = 20.0
+    again_after_s: float = 300.0
+    look_again_s: float = 15.0
 
 
 async def run_daemon(settings: Settings, clock: Clock, rng: random.Random) -> None:
@@ -61,9 +70,10 @@ async def run_daemon(settings: Settings, clock: Clock, rng: random.Random) -> No
 class Daemon:
     """The work of an open archiver, called for by alarms."""
 
-    def __init__(self, archiver: Archiver, rng: random.Random) -> None:
+    def __init__(self, archiver: Archiver, rng: random.Random, rhythm: Rhythm | None = None) -> None:
         self._archiver = archiver
         self._rng = rng
+        self._rhythm = rhythm or Rhythm()
         self._alarms = {str(kept.run.account.key): asyncio.Event() for kept in archiver.accounts}
         self._lookout = Lookout(archiver.settings.alerts.unreachable_after)
         self._scheduler = AsyncIOScheduler(timezone=archiver.settings.schedule.zone)
@@ -115,12 +125,12 @@ class Daemon:
             alarm.clear()
             sound = await self._pass(kept, cause)
             try:
-                await asyncio.wait_for(alarm.wait(), None if sound else AGAIN_AFTER_S)
+                await asyncio.wait_for(alarm.wait(), None if sound else self._rhythm.again_after_s)
             except TimeoutError:
                 cause = "again"
             else:
                 cause = "alarm"
-                await asyncio.sleep(self._rng.uniform(0, JITTER_S))
+                await asyncio.sleep(self._rng.uniform(0, self._rhythm.jitter_s))
 
     async def _pass(self, kept: Kept, cause: str) -> bool:
         """One pass; whether it ended without trouble."""
@@ -150,14 +160,14 @@ class Daemon:
             if not told:
                 log.error("storage_gone", reason=problem, hint="everything waits until it is back")
                 told = True
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(self._rhythm.look_again_s)
         if told:
             log.info("storage_back")
 
     async def _watch_the_disk(self) -> None:
         """When there is room again, call for passes that fetch what had to wait."""
         while True:
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(self._rhythm.look_again_s)
             with suppress(HomeError):  # each pass says so itself
                 if await self._archiver.room.look_again():
                     for alarm in self._alarms.values():

@@ -10,8 +10,12 @@ at last for the hour alone. So a clamp costs requests, never an hour.
 *Empty* needs two blank looks of different spans, one of them proof. (Asked strictly hour by hour there is only one
 span an hour can have; then two looks at different times serve.)
 
-A listing that shows none of an hour's known rows without proving the hour *contradicts* what is known: for that hour
-it counts for nothing, and the caller asks shorter spans from then on.
+A listing that shows none of an hour's known rows without proving the hour *contradicts* what is known: the server
+answers less than it was asked. For that hour, and for every other one that it does not prove, it counts for nothing,
+and the caller asks shorter spans from then on.
+
+A blank look made when the vendor may have deleted the hour already says nothing about what it held: it counts neither
+as a blank nor as proof, and an hour with no better evidence is lost in the end, not empty.
 
 A row whose id cannot be read may be anybody's: the hours of its span are *failed* until a listing without such a row
 proves them; rows beside it are taken as usual. So are the rows of a walk that broke off: it proves nothing, but what
@@ -27,6 +31,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from logkeep.catalog.records import Changes, FileRecord, HourRecord
+from logkeep.files.ledger import may_be_gone_from
 from logkeep.files.rows import Listing, glimpse, late_files, lateness, unshown
 from logkeep.model import Hour, Span
 
@@ -74,16 +79,18 @@ def absorb(
     others, told = unshown(listing, files, proven, now=now)
     late = {hour: s for hour in shown if (s := lateness(hour, listing, files, hours, now=now)) is not None}
     counts = Counter(row.hour for row in listing.by_id.values())
+    hidden = contradicted(listing, hours)
     return Changes(
         hours=tuple(
             _absorb_hour(
                 hours.get(hour, HourRecord(hour)),
                 listing,
                 counts[hour],
-                late.get(hour),
-                now,
-                settle,
+                lateness_s=late.get(hour),
+                now=now,
+                settle=settle,
                 hour_by_hour=hour_by_hour,
+                hidden=hidden,
             )
             for hour in sorted({*listing.span, *shown})
         ),
@@ -138,11 +145,12 @@ def _absorb_hour(
     record: HourRecord,
     listing: Listing,
     offered: int,
+    *,
     lateness_s: float | None,
     now: datetime,
     settle: timedelta,
-    *,
     hour_by_hour: bool,
+    hidden: bool,
 ) -> HourRecord:
     if offered and listing.in_books(record.hour):
         record = _reopen(record)
@@ -150,15 +158,18 @@ def _absorb_hour(
         return replace(record, offered=max(record.offered, offered))
     if listing.unreadable:
         return replace(record, offered=max(record.offered, offered), failure=UNREADABLE, failed_at=now, ask_alone=True)
-    if contradicts(listing.span, listing.shown, record):
+    proven = proves(listing.span, listing.shown, record.hour)
+    if hidden and not proven:
         return record
     record = replace(record, listed_at=now, listings=record.listings + 1, lateness_s=_longer(record, lateness_s))
+    if not (offered or record.offered) and listing.vendor_now >= may_be_gone_from(record.hour):
+        return record if record.ask_alone else _clear_failure(record)
     settled = listing.vendor_now >= record.hour.end + settle
     if offered:
         record = replace(record, blanks=0, blank_span=None)
     elif settled:
         record = _count_blank(record, listing.span, hour_by_hour=hour_by_hour)
-    if proves(listing.span, listing.shown, record.hour):
+    if proven:
         attested_at = now if settled else record.attested_at
         return replace(_clear_failure(record), offered=offered, attested_at=attested_at)
     if not record.ask_alone:

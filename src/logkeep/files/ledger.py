@@ -29,6 +29,11 @@ TWO_LOOKS = 2
 """Blank looks of different spans that make an hour empty."""
 
 
+def may_be_gone_from(hour: Hour) -> datetime:
+    """From when on a strict vendor no longer lists the hour: thirty days after it began, an hour before it expires."""
+    return hour.start + RETENTION
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One hour of the ledger: its state and the reason, in words for a person."""
@@ -91,6 +96,8 @@ def _lack(record: HourRecord) -> str:
         return "not listed yet"
     if record.offered:
         return "listed only before it settled"
+    if record.listed_at >= may_be_gone_from(record.hour):
+        return "nothing was shown of it, at a time when the vendor may have deleted it already"
     if record.attested_at is None:
         return "no listing proves it yet"
     return "seen empty once; a second listing with other boundaries is due"

@@ -56,6 +56,7 @@ class Lister:
         self._clock = clock
         self._log = log.bind(account=str(account.key))
         self.skew: timedelta | None = None
+        self._fullest = 0
 
     def now(self) -> datetime:
         """The vendor's time where this host's clock is off, this host's otherwise."""
@@ -65,13 +66,14 @@ class Lister:
     async def list(self, ask: Ask) -> Listed:
         """List one span and record it; where it fails, the hours that lack evidence bear the reason."""
         begun, calls_before, expected_now = self._clock.now(), self._account.vendor.calls_made, self.now()
-        walk = Walk(self._account.page_size)
+        walk = Walk(self._account.page_size, self._fullest)
         trace_id, failure = "", None
         vendor_now = begun
         try:
             vendor_now, trace_id = await self._walk(ask.span, walk)
         except VendorError as error:
             failure = error
+        self._fullest = walk.fullest
         record = ListingRecord(
             span=ask.span,
             why=ask.why,

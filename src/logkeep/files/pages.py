@@ -7,7 +7,8 @@ Rules (vendors/pan123: ``total`` is 0 beside five rows in the official sample, s
 - "New" means new in this walk, never new to the catalog.
 - Page 2 identical to a *full* page 1 means that ``pageNum`` is ignored: the walk is broken, and its caller asks a
   shorter span. Where page 1 was short, the server may either repeat its last page for ever or ignore ``pageNum``
-  below a cap of its own; one more request, for the second half of page 1, tells which.
+  below a cap of its own; one more request, for the second half of page 1, tells which. Where the vendor was seen to
+  put more rows on one page, no cap held this one back, and it was all there is.
 - Pages that differ but bring nothing new, three in a row, and a walk that does not end are broken too.
 """
 
@@ -50,9 +51,13 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class Walk:
-    """One walk. ``rows`` and ``unreadable`` grow as pages are fed; a row shown twice counts once, the later one."""
+    """One walk. ``rows`` and ``unreadable`` grow as pages are fed; a row shown twice counts once, the later one.
+
+    ``fullest`` is the most rows that this vendor was ever seen to put on one page, this walk's pages included.
+    """
 
     page_size: int
+    fullest: int = 0
     rows: dict[str, ListedFile] = field(default_factory=dict)
     unreadable: dict[str, None] = field(default_factory=dict)
     pages: int = 0
@@ -71,6 +76,7 @@ class Walk:
         before = len(self.rows) + len(self.unreadable)
         self.rows.update((row.file_id, row) for row in rows)
         self.unreadable.update(dict.fromkeys(unreadable))
+        self.fullest = max(self.fullest, len(rows) + len(unreadable))
         ids = tuple(row.file_id for row in rows)
         if self._probing:
             return self._judge_probe(ids)
@@ -94,6 +100,8 @@ class Walk:
             return Ended("the page before, repeated")
         if length >= self.page_size:
             return Broken(f"{PAGING_NOT_HONOURED}: page 2 repeats a full page 1")
+        if length < self.fullest:
+            return Ended("a page that could have held more, repeated")
         if len(self._first) <= 1:
             return Ended("a single row, repeated")
         self._probing = True

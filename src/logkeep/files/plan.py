@@ -16,8 +16,8 @@ or doubled changes nothing. Reasons, in the order they are looked for:
                 provable look (the sweep usually has done it; hours it could not prove are asked alone)
 
 Due hours are then covered by the fewest spans of at most ``span_hours``. Hours that must be asked alone are kept out
-of their neighbours' spans: the newest, those that failed by themselves, those that need proof, and the hour that
-straddles the vendor's retention edge, which may be refused. What expires soonest is asked first.
+of their neighbours' spans: the newest, those that failed by themselves, those that need proof, and those that reach
+beyond the vendor's retention, which may be refused. What expires soonest is asked first.
 """
 
 import math
@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord
-from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, NO_FILES, RETENTION, TWO_LOOKS, expires_at
+from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, NO_FILES, RETENTION, TWO_LOOKS, expires_at, may_be_gone_from
 from logkeep.model import Hour, Span, runs
 
 DANGER = timedelta(days=5)
@@ -161,7 +161,8 @@ def _why(record: HourRecord, files: FileFacts, fetching: bool, policy: Policy, m
         return Why.NEVER
     if fetching:
         return Why.FETCH
-    if age >= policy.settle and (why := _lacks_evidence(record, files)) is not None:
+    in_time = now < may_be_gone_from(hour) or unseen_since_poll
+    if age >= policy.settle and in_time and (why := _lacks_evidence(record, files)) is not None:
         return why
     if age <= policy.lookback and unseen_since_poll:
         return Why.LOOKBACK
@@ -173,7 +174,7 @@ def _why(record: HourRecord, files: FileFacts, fetching: bool, policy: Policy, m
 def _needs_last_look(record: HourRecord, moment: Moment) -> bool:
     left = expires_at(record.hour) - moment.now
     proven = moment.stands(record.attested_at, expires_at(record.hour) - DANGER)
-    return timedelta() < left <= DANGER - A_SWEEP and not proven
+    return moment.now < may_be_gone_from(record.hour) and left <= DANGER - A_SWEEP and not proven
 
 
 def _lacks_evidence(record: HourRecord, files: FileFacts) -> Why | None:
@@ -188,10 +189,9 @@ def _lacks_evidence(record: HourRecord, files: FileFacts) -> Why | None:
 
 def _asked_alone(record: HourRecord | None, why: Why, hour: Hour, now: datetime) -> bool:
     own_failure = record is not None and record.ask_alone
-    on_the_edge = hour.start <= now - RETENTION < hour.end
     return (
         own_failure
-        or on_the_edge
+        or now >= may_be_gone_from(hour)
         or why in (Why.NEWEST, Why.PROOF)
         or (why is Why.LAST and record is not None and not record.offered)
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from logkeep.catalog.records import Changes, FileRecord, HourRecord, Mutation
-from logkeep.files.ledger import GRACE, RETENTION
+from logkeep.files.ledger import GRACE, RETENTION, may_be_gone_from
 from logkeep.model import Hour, ListedFile, Span
 
 WITHDRAWN = "the vendor no longer offers it"
@@ -60,6 +60,7 @@ def unshown(
 ) -> tuple[list[FileRecord], list[Mutation]]:
     """What becomes of known files that the listing does not show: withdrawn, where it proves their hour.
 
+    That an archived file vanishes when its time is over is no news.
     A lost file whose hour is shown again counts as missing again, and is judged anew with its hour.
     """
     changed, told, settled = [], [], frozenset(proven)
@@ -69,7 +70,8 @@ def unshown(
         record = file
         if file.lost_at is not None and file.hour in listing.shown and listing.in_books(file.hour):
             record = replace(record, lost_at=None)
-        if file.withdrawn_at is None and file.hour in settled:
+        expired = listing.vendor_now >= may_be_gone_from(file.hour)
+        if file.withdrawn_at is None and file.hour in settled and (file.wanted or not expired):
             record = replace(record, withdrawn_at=now, failure=WITHDRAWN if file.wanted else file.failure)
             told.append(Mutation(file.file_id, file.hour, "withdrawn", "no longer listed with its hour"))
         if record != file:
