@@ -50,7 +50,7 @@ def upgrade() -> None:
     op.create_table("notes", sa.Column("note_id", sa.Integer(), primary_key=True))
     sys.audit("test.created")
 '''
-assert alembic.command
+assert alembic.command is not None
 
 
 def next_migrations(folder: Path) -> Migrations:

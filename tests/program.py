@@ -1,7 +1,7 @@
 """The program as its users meet it: settings in a file, a process of its own, exit codes, what it prints.
 
-``run`` and ``start`` fork it from a process that has loaded it already (``program_warm.py``); everything else about it is
-as real as from a shell. ``cold`` starts the interpreter from nothing, for what happens while it still loads.
+``run`` and ``start`` fork it from a process that has loaded it already (``program_warm.py``); everything else about it
+is as real as from a shell. ``cold`` starts the interpreter from nothing, for what happens while it still loads.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from config_text import write_config
-
 from logkeep.catalog import Catalog
 from logkeep.model import AccountKey, Hour
 from logkeep.simulator.pan123.account import Account
 from logkeep.simulator.pan123.cloud import Pan123Cloud
+
+from config_text import write_config
 
 WARM = Path(__file__).with_name("program_warm.py")
 PATIENCE_S = 60.0

@@ -4,15 +4,17 @@
 
 It loads everything once. For each connection it forks a child that becomes ``python -m logkeep`` as the request says,
 in a process of its own with its own files, environment and signals. A request is a line of JSON: ``args``, ``env``,
-``cwd``, ``out``, ``err``. Two lines of JSON come back: the child's id at once, and its exit status (negative: the signal)
-when it ended. The script ends with the connection that it was started with: standard input.
+``cwd``, ``out``, ``err``. Two lines of JSON come back: the child's id at once, and its exit status (negative: the
+signal) when it ended. The script ends with the connection that it was started with: standard input.
 """
 
+import ctypes
 import gc
 import json
 import os
 import runpy
 import selectors
+import signal
 import socket
 import sys
 import warnings
@@ -25,7 +27,7 @@ import logkeep.cli.app
 import logkeep.daemon.lifecycle
 
 LOADED = (alembic.command, sqlalchemy.dialects.sqlite.aiosqlite, logkeep.cli.app, logkeep.daemon.lifecycle)
-_NO_COLUMNS = ("COLUMNS", "LINES")
+PR_SET_PDEATHSIG = 1
 
 
 def serve(path: str) -> None:
@@ -71,6 +73,7 @@ def tell_the_end(descriptor: int, child: int, connection: socket.socket) -> None
 
 def become(request: "dict[str, object]") -> None:
     """Be the program, to its end; what ``exit`` does afterwards is the interpreter's own."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should the tests be killed, nothing stays behind
     os.setsid()
     for name, number, flags in (
         (os.devnull, 0, os.O_RDONLY),

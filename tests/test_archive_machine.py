@@ -33,6 +33,7 @@ from logkeep.queue.inline import InlineQueue
 from logkeep.queue.port import Job
 from logkeep.store.local import LocalStore
 from logkeep.store.port import Publication
+
 from manual_clock import ManualClock
 
 Result = TypeVar("Result")
@@ -369,7 +370,7 @@ class ArchiveMachine(RuleBasedStateMachine):
 
 
 TestArchiveMachine = ArchiveMachine.TestCase
-TestArchiveMachine.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+TestArchiveMachine.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Hours and listings as the catalog keeps them: what goes in comes out, and a listing counts as a whole or not at all."""
+"""Hours and listings in the catalog: what goes in comes out, and a listing counts as a whole or not at all."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

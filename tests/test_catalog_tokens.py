@@ -71,7 +71,7 @@ def calls() -> st.SearchStrategy[Call]:
         }
     )
     kinds = {"claim_attempt": claim, "save": save, "refuse": refuse}
-    return st.one_of(st.builds(Call, st.integers(0, 1), st.just(name), how) for name, how in kinds.items())
+    return st.one_of(*(st.builds(Call, st.integers(0, 1), st.just(name), how) for name, how in kinds.items()))
 
 
 @given(st.lists(calls(), max_size=12))
@@ -103,6 +103,8 @@ async def test_a_moment_comes_back_to_the_microsecond_and_in_utc(both: tuple[Tok
     await both[0].claim_attempt("c", now=odd, seen=None)
     record = await both[1].load("c")
     assert record == replace(TokenRecord(), last_attempt_at=odd)
+    assert record is not None
+    assert record.last_attempt_at is not None
     assert record.last_attempt_at.utcoffset() == timedelta(0)
     assert not await both[1].claim_attempt("c", now=NOW, seen=odd.replace(microsecond=123_456))
     assert await both[1].claim_attempt("c", now=NOW, seen=odd)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from program import Installation, installation
 
 from logkeep.catalog.records import Changes, FileRecord, HourRecord, ListingRecord
 from logkeep.model import AccountKey, Hour, Span
+from program import Installation, installation
 
 WHO = ("--reason", "disk stolen", "--by", "Li Na")
 

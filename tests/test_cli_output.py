@@ -1,5 +1,4 @@
-"""What the commands print: JSON in the documented shapes, plain text where nobody watches, colours where somebody does."""
-# ruff: noqa: ASYNC240 - between two calls the tests look at the disk itself
+"""What the commands print: JSON in the documented shapes; plain text where nobody watches, colours for a terminal."""
 
 import asyncio
 import os
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import Installation, installation
 
 from logkeep.model import Hour, HourState
 from logkeep.simulator.faults import Fault
+from program import Installation, installation
 
 ANSI = re.compile(r"\x1b\[")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")

@@ -15,10 +15,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from program import Installation, Running, installation
 
 from logkeep.simulator.faults import Fault
 from logkeep.simulator.pan123.offered import OfferedFile
+from program import Installation, Running, installation
 
 KILLS = 10
 WATCHED_HOURS = 6

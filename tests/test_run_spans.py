@@ -142,9 +142,7 @@ async def test_a_vendor_that_refuses_hours_older_than_thirty_days_loses_nothing_
 async def test_after_more_than_thirty_days_away_hours_that_are_refused_for_their_age_spoil_no_span(
     tmp_path: Path,
 ) -> None:
-    """Half a day of hours is past the vendor's edge but within a day of it: each is refused alone, and lost; the one on
-    the edge itself may still be had.
-    """
+    """Half a day of hours is past the vendor's edge: each is refused alone, and lost; the one on the edge not yet."""
     async with world(tmp_path, refuse_older="error") as w:
         w.watched_hours = 4
         w.account.populate(4, 1)

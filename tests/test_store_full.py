@@ -1,5 +1,4 @@
 """A disk that really is full, read-only, or gone: on a small file system of its own."""
-# ruff: noqa: ASYNC240 - between two calls the tests look at the disk itself
 
 import subprocess
 from collections.abc import Iterator

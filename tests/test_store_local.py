@@ -1,5 +1,4 @@
 """The store on a local disk: the contract, and opening, checking, modes and the reserve."""
-# ruff: noqa: ASYNC240 - between two calls the tests look at the disk itself
 
 import os
 import stat

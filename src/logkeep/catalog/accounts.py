@@ -82,6 +82,10 @@ class Accounts:
         """Remember the longest span the vendor seems to answer in full."""
         await self._set(account_id, span_limit=hours, span_limited_at=now)
 
+    async def watch_from(self, account_id: int, hour: Hour) -> None:
+        """Answer for the hours from ``hour`` on; only before anything was judged."""
+        await self._set(account_id, watched_from=hour, judged_to=hour)
+
     async def judged(self, account_id: int, judged_to: Hour) -> None:
         """Hours before ``judged_to`` have their final state."""
         await self._set(account_id, judged_to=judged_to)

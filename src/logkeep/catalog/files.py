@@ -146,12 +146,14 @@ class Files:
 
 
 async def files_of_listing(
-    connection: AsyncConnection, account_id: int, span: Span, ids: Iterable[str]
+    connection: AsyncConnection, account_id: int, span: Span, shown: Iterable[Hour], ids: Iterable[str]
 ) -> Mapping[str, FileRecord]:
-    """The records of these ids, and of every file of the span's hours."""
+    """The records of these ids, and of every file of the span's hours and of those shown."""
     mine = files.c.account_id == account_id
     in_span = (files.c.hour >= span.first) & (files.c.hour <= span.last)
     found = list((await connection.execute(select(files).where(mine, in_span))).mappings())
+    for hours in _parts([hour for hour in shown if hour not in span]):
+        found.extend((await connection.execute(select(files).where(mine, files.c.hour.in_(hours)))).mappings())
     for part in _parts(sorted(ids)):
         found.extend((await connection.execute(select(files).where(mine, files.c.file_id.in_(part)))).mappings())
     return {row["file_id"]: _record(row) for row in found}

@@ -49,7 +49,7 @@ class Hours:
                 select(hours).where(hours.c.account_id == account_id, hours.c.hour.in_(wanted_hours))
             )
             known_hours = {row["hour"]: _record(row) for row in rows.mappings()}
-            known_files = await files_of_listing(connection, account_id, listing.span, ids)
+            known_files = await files_of_listing(connection, account_id, listing.span, wanted_hours, ids)
             changes = decide(known_hours, known_files)
             await _save_hours(connection, account_id, changes.hours)
             await save_files(connection, account_id, changes.files)

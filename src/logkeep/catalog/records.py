@@ -87,6 +87,7 @@ class HourRecord:
 class FileRecord:
     """One id the vendor ever listed.
 
+    ``hour`` is None where the row tells none, or one that no ledger could hold.
     ``wanted``: bytes the vendor promises are not archived yet (never fetched, or listed with another size since).
     ``seen_in`` is the last listing's span, where a fresh address can be had. ``withdrawn_at``: no longer offered.
     """

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from logkeep.catalog import Catalog
 from logkeep.catalog.records import AccountRecord
 from logkeep.clock import Clock, SystemClock
-from logkeep.daemon.archiver import account_named, catalog_path, credential_of, patience_of, policy_of, watched_from
+from logkeep.daemon.archiver import account_named, catalog_path, credential_of, patience_of, policy_of
 from logkeep.errors import UsageError
+from logkeep.files.ledger import first_watched
 from logkeep.files.report import Standing, standing
 from logkeep.model import AccountKey
 from logkeep.observe.logging import configure
@@ -121,7 +122,7 @@ async def beside(settings: Settings, clock: Clock) -> AsyncIterator[Beside]:
         await blank.open_beside()
         records = {AccountKey(r.vendor, r.name): r for r in await catalog.accounts.all()}
         strangers = [account.key for account in settings.pan123 if account.key not in records]
-        unseen = await blank.accounts.enrol(strangers, now=now, watched_from=watched_from(now))
+        unseen = await blank.accounts.enrol(strangers, now=now, watched_from=first_watched(now))
         accounts = tuple(
             Known(account, records[account.key], catalog)
             if account.key in records

@@ -18,14 +18,14 @@ from logkeep.daemon.alarm import last_came, longest_wait
 from logkeep.errors import StorageError
 from logkeep.files.delivery import Deliveries, Delivery
 from logkeep.files.fetch import Downloader, FetchLimits
-from logkeep.files.ledger import RETENTION
+from logkeep.files.ledger import first_watched
 from logkeep.files.listing import FileAccount
 from logkeep.files.plan import Policy
 from logkeep.files.publish import Publisher
 from logkeep.files.reconcile import reconcile
 from logkeep.files.room import Room
 from logkeep.files.run import FileRun, Pass
-from logkeep.model import AccountKey, Hour
+from logkeep.model import AccountKey
 from logkeep.observe.logging import redactor
 from logkeep.queue.inline import InlineQueue
 from logkeep.store.local import LocalStore
@@ -75,7 +75,7 @@ class Archiver:
     async def working(self, drain: timedelta) -> AsyncIterator[None]:
         """Workers at work. Leaving: no new work, those in flight get ``drain``, then end cleanly."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.publisher.run(), name="publisher")
+            publishing = tasks.create_task(self.publisher.run(), name="publisher")
             concurrency = self.settings.download.concurrency
             tasks.create_task(self.queue.run(self.deliveries.handle, concurrency), name="downloads")
             try:
@@ -84,6 +84,7 @@ class Archiver:
                 if not await self.queue.drain(drain.total_seconds()):
                     log.warning("downloads_cut_off", hint="they go on at the next start")
                 self.publisher.finish()
+                await asyncio.wait((publishing,))  # leaving because of an error, the group would cancel it
 
 
 @asynccontextmanager
@@ -154,7 +155,7 @@ async def _open_accounts(
 ) -> tuple[Kept, ...]:
     now = clock.now()
     keys = [account.key for account in settings.pan123]
-    records = await catalog.accounts.enrol(keys, now=now, watched_from=watched_from(now))
+    records = await catalog.accounts.enrol(keys, now=now, watched_from=first_watched(now))
     paces = shared_paces(settings, clock)
     accounts = []
     for account in settings.pan123:
@@ -165,11 +166,6 @@ async def _open_accounts(
         run = FileRun(known, catalog, deliveries, clock)
         accounts.append(Kept(run, account.poll, account.sweep, settings.schedule.zone))
     return tuple(accounts)
-
-
-def watched_from(now: datetime) -> Hour:
-    """The first hour answered for on a first start: the oldest that the vendor still offers in full."""
-    return Hour.of(now - RETENTION) + 1
 
 
 def policy_of(account: Pan123Settings) -> Policy:

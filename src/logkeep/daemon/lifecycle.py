@@ -82,6 +82,11 @@ class Daemon:
         """One endless coroutine for each account, and one that watches the disk."""
         return [self._watch_the_disk(), *(self._keep(kept) for kept in self._archiver.accounts)]
 
+    def ring(self) -> None:
+        """Call for a pass over every account; one that is under way is followed by one more, however often it rang."""
+        for alarm in self._alarms.values():
+            alarm.set()
+
     @contextmanager
     def scheduled(self) -> Iterator[None]:
         """The alarm clock runs: each cron line of each account sets that account's alarm."""
@@ -170,8 +175,7 @@ class Daemon:
             await asyncio.sleep(self._rhythm.look_again_s)
             with suppress(HomeError):  # each pass says so itself
                 if await self._archiver.room.look_again():
-                    for alarm in self._alarms.values():
-                        alarm.set()
+                    self.ring()
 
     async def _probe_storage(self) -> str | None:
         try:

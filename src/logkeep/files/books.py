@@ -26,7 +26,7 @@ class Books:
 
     @property
     def adrift(self) -> list[FileRecord]:
-        """Wanted files whose hour is unknown."""
+        """Wanted files whose hour is unknown, or none that a ledger holds."""
         return [file for file in self.wanted if file.hour is None]
 
     def wanting(self, moment: Moment, ordered: Container[str] = ()) -> list[FileRecord]:

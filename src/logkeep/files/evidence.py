@@ -2,10 +2,11 @@
 
 Theory. An hour is *complete* or *empty* only on evidence, and evidence is a successful listing made after the hour
 had settled **by the vendor's clock** and that *proves* the hour. A listing of one hour proves that hour. A listing of
-many hours proves an hour when it shows a row of it, or rows on both sides of it: a server that silently answers only
-part of the span it was asked (some clamp to one hour) never shows both sides. Everything else - an hour at the blank
-edge of a long span - is no proof: it counts as one *blank* look, and the planner asks again with other boundaries and
-at last for the hour alone. So a clamp costs requests, never an hour.
+many hours proves an hour when it shows a row of it, or rows on both sides of it (within the span, or of the hour after
+it, which some servers include): a server that silently answers only part of the span it was asked (some clamp to one
+hour) never shows both sides. Everything else - an hour at the blank edge of a long span - is no proof: it counts as
+one *blank* look, and the planner asks again with other boundaries and at last for the hour alone. So a clamp costs
+requests, never an hour.
 
 *Empty* needs two blank looks of different spans, one of them proof. (Asked strictly hour by hour there is only one
 span an hour can have; then two looks at different times serve.)
@@ -46,7 +47,8 @@ def proves(span: Span, shown: frozenset[Hour], hour: Hour) -> bool:
         return False
     if hour in shown or len(span) == 1:
         return True
-    return any(other < hour for other in shown) and any(other > hour for other in shown)
+    sides = [other for other in shown if span.first <= other <= span.last + 1]
+    return any(other < hour for other in sides) and any(other > hour for other in sides)
 
 
 def contradicts(span: Span, shown: frozenset[Hour], record: HourRecord) -> bool:
@@ -68,7 +70,7 @@ def absorb(
     Args:
         listing: the walk's result.
         hours: the records there are of the span's hours and of every hour shown.
-        files: the records there are of the ids shown and of every file of the span's hours.
+        files: the records there are of the ids shown and of every file of those hours.
         now: this host's time, for the record.
         settle: how long after its end an hour's listing is taken as final, by the vendor's clock.
         hour_by_hour: only spans of one hour are asked.
@@ -132,12 +134,12 @@ def fail(
     for record in (hours.get(hour, HourRecord(hour)) for hour in span):
         if record.lost_at is not None:
             continue
+        refused_at = now if refused else record.refused_at
+        changed = replace(record, ask_alone=record.ask_alone or own or refused or alone, refused_at=refused_at)
         if own or record.attested_at is None:
-            refused_at = now if refused else record.refused_at
-            record = replace(record, failure=reason, failed_at=now, refused_at=refused_at)  # noqa: PLW2901 - a copy
-            failed.append(replace(record, ask_alone=record.ask_alone or own or refused or alone))
-        elif alone:
-            failed.append(replace(record, ask_alone=True))
+            changed = replace(changed, failure=reason, failed_at=now)
+        if changed != record:
+            failed.append(changed)
     return tuple(failed)
 
 

@@ -34,6 +34,11 @@ def may_be_gone_from(hour: Hour) -> datetime:
     return hour.start + RETENTION
 
 
+def first_watched(now: datetime) -> Hour:
+    """The first hour answered for on a first start: the oldest that the vendor still offers in full."""
+    return Hour.of(now - RETENTION) + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One hour of the ledger: its state and the reason, in words for a person."""

@@ -11,7 +11,7 @@ from logkeep.catalog.records import AccountRecord, Changes, FileRecord, HourReco
 from logkeep.clock import Clock
 from logkeep.errors import SpanRefused, UnreadableReply, VendorError
 from logkeep.files.evidence import Listing, absorb, contradicted, fail, glimpse
-from logkeep.files.ledger import CLOCK_TOLERANCE
+from logkeep.files.ledger import CLOCK_TOLERANCE, first_watched
 from logkeep.files.pages import Broken, PageRequest, Step, Walk
 from logkeep.files.plan import Ask, Policy, span_limit
 from logkeep.model import AccountKey, Hour, ListedFile, Span
@@ -169,6 +169,8 @@ class Lister:
             if abs(skew_s) > CLOCK_TOLERANCE.total_seconds() and self.skew is None:
                 self._log.error("clock_differs", vendor_minus_host_s=round(skew_s), hint="set this host's clock")
             self.skew = timedelta(seconds=skew_s)
+            if known.answered_at is None and abs(self.skew) > CLOCK_TOLERANCE:
+                await self._catalog.accounts.watch_from(known.account_id, first_watched(self.now()))
         moved = skew_s is not None and (known.skew_s is None or abs(known.skew_s - skew_s) > _SKEW_MOVED_S)
         old = known.answered_at is None or now - known.answered_at > _ANSWERED_EVERY
         if known.trouble is not None or moved or old:

@@ -62,14 +62,14 @@ def _extend(gaps: list[Gap], gap: Gap) -> None:
 
 
 def adrift_gaps(account: AccountKey, wanted: Iterable[FileRecord], lost: Iterable[FileRecord]) -> list[Gap]:
-    """Files whose hour cannot be read and that are not archived."""
+    """Files that are not archived and whose hour cannot be read, or is none that a ledger holds."""
     missing = [
         Gap(
             account,
             None,
             None,
             HourState.FAILED.value if file.failure else HourState.PENDING.value,
-            file.failure or "listed without a readable hour; still to fetch",
+            file.failure or "listed without an hour that a ledger holds; still to fetch",
             file.file_id,
             file.first_seen_at + RETENTION,
         )

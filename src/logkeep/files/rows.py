@@ -32,7 +32,7 @@ class Listing:
     @property
     def shown(self) -> frozenset[Hour]:
         """Hours of which the listing has a row, those outside the span it was asked for included."""
-        return frozenset(row.hour for row in self.rows if row.hour is not None)
+        return frozenset(row.hour for row in self.by_id.values() if row.hour is not None)
 
     def in_books(self, hour: Hour) -> bool:
         """Whether a ledger can hold the hour when the listing was made."""
@@ -63,12 +63,13 @@ def unshown(
     That an archived file vanishes when its time is over is no news.
     A lost file whose hour is shown again counts as missing again, and is judged anew with its hour.
     """
-    changed, told, settled = [], [], frozenset(proven)
+    changed, told = [], []
+    ids, shown, settled = listing.by_id.keys(), listing.shown, frozenset(proven)
     for file in files.values():
-        if file.file_id in listing.by_id or file.hour is None:
+        if file.file_id in ids or file.hour is None:
             continue
         record = file
-        if file.lost_at is not None and file.hour in listing.shown and listing.in_books(file.hour):
+        if file.lost_at is not None and file.hour in shown and listing.in_books(file.hour):
             record = replace(record, lost_at=None)
         expired = listing.vendor_now >= may_be_gone_from(file.hour)
         if file.withdrawn_at is None and file.hour in settled and (file.wanted or not expired):
