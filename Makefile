@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: demo test test-system lint bench lock clean
+.PHONY: demo test coverage test-system lint bench lock clean
 .DEFAULT_GOAL := test
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -18,7 +18,10 @@ demo: $(READY)
 	$(BIN)/logkeep demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not system" --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not system"
+
+coverage: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not system" -q --cov --cov-report=term
 
 test-system: $(READY)
 	$(BIN)/python -m pytest -m system

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.catalog.records import Sighting
@@ -53,6 +53,7 @@ digests = st.sampled_from("abcde")
 histories = st.lists(st.tuples(st.integers(0, 600), digests), max_size=25)
 
 
+@settings(deadline=None)
 @given(histories, digests)
 def test_three_arrivals_that_count_span_two_hours_whatever_came_between(
     history: list[tuple[int, str]], sha256: str
@@ -66,6 +67,7 @@ def test_three_arrivals_that_count_span_two_hours_whatever_came_between(
         assert timedelta(minutes=mine[-1] - mine[0]) < APART
 
 
+@settings(deadline=None)
 @given(histories)
 def test_what_is_kept_are_the_latest_and_never_more_than_a_few(history: list[tuple[int, str]]) -> None:
     sightings = seen(*history)

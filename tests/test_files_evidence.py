@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.catalog.records import FileRecord, HourRecord
@@ -80,6 +80,7 @@ def test_an_hour_is_proven_alone_or_by_its_own_row_or_from_both_sides(
     assert proves(Span(H[first], H[last]), frozenset(H[i] for i in shown), H[hour]) is proven
 
 
+@settings(deadline=None)
 @given(
     first=st.integers(0, 8),
     length=st.integers(1, 12),
@@ -309,6 +310,7 @@ walks = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(walks, min_size=1, max_size=6))
 def test_no_row_is_ever_dropped_and_the_same_listing_twice_tells_nothing_new(made: list[Listing]) -> None:
     """Through any sequence of listings: each id is on record and wanted until archived; a repetition is no mutation."""
@@ -328,6 +330,7 @@ def test_no_row_is_ever_dropped_and_the_same_listing_twice_tells_nothing_new(mad
     assert all(file.wanted for file in file_records.values())
 
 
+@settings(deadline=None)
 @given(st.lists(walks, max_size=8), hours)
 def test_an_hour_is_taken_for_empty_only_after_two_blank_looks_one_of_which_was_proof(
     made: list[Listing], hour: Hour

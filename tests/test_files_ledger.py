@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord, Trouble, TroubleKind
@@ -187,6 +187,7 @@ facts = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(records, facts, st.booleans())
 def test_an_hour_is_well_only_on_evidence_and_with_nothing_missing(
     record: HourRecord, files: FileFacts, troubled: bool
@@ -203,6 +204,7 @@ def test_an_hour_is_well_only_on_evidence_and_with_nothing_missing(
     assert (state in (HourState.LOST, HourState.ACKNOWLEDGED)) == (record.lost_at is not None)
 
 
+@settings(deadline=None)
 @given(records, facts, st.floats(-10, 40), st.floats(-600, 600))
 def test_what_is_given_up_was_missing_is_old_and_is_judged_by_a_sure_clock(
     record: HourRecord, files: FileFacts, days_after: float, skew_s: float

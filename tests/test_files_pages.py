@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.files.pages import MAX_PAGES, MAX_STALE, Broken, Ended, PageRequest, Step, Walk
@@ -113,6 +113,7 @@ servers = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(servers, st.integers(1, 15), st.data())
 def test_whatever_a_server_does_to_pages_a_walk_that_ends_has_seen_every_row(
     server: Server, page_size: int, data: st.DataObject
@@ -135,6 +136,7 @@ def test_whatever_a_server_does_to_pages_a_walk_that_ends_has_seen_every_row(
         assert isinstance(step, Ended), "a server that turns pages is never refused"
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=4, unique=True), max_size=60), st.integers(1, 4))
 def test_whatever_pages_come_the_walk_ends_after_few_that_bring_nothing_new(
     pages: list[list[str]], page_size: int

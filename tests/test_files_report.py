@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord
@@ -102,6 +102,7 @@ states = st.sampled_from(HourState)
 ledgers = st.lists(st.tuples(states, st.sampled_from(["a", "b"]), st.integers(0, 2)), max_size=30)
 
 
+@settings(deadline=None)
 @given(ledgers)
 def test_joined_or_not_each_hour_that_lacks_something_is_told_exactly_once(
     ledger: list[tuple[HourState, str, int]],

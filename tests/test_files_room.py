@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -137,6 +137,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps, st.integers(0, 2_000))
 def test_whatever_is_admitted_written_and_ended_what_is_promised_never_eats_into_min_free(
     steps: list[tuple[str, str, int]], free: int

@@ -367,8 +367,8 @@ async def test_refused_credentials_are_tried_once_in_half_an_hour_and_again_for_
         assert isinstance(passing.error, CredentialsRefused)
         assert {gap.state for gap in stands.gaps} == {"failed"}
         asked_at = [w.clock.now()]
-        for _ in range(24):
-            w.clock.advance(timedelta(minutes=5))
+        for _ in range(11):
+            w.clock.advance(timedelta(minutes=9))
             before = w.cloud.count("token")
             passing, _ = await w.sync()
             if w.cloud.count("token") > before:
@@ -376,7 +376,7 @@ async def test_refused_credentials_are_tried_once_in_half_an_hour_and_again_for_
             else:
                 assert isinstance(passing.error, AccountPaused)
         apart = [later - earlier for earlier, later in pairwise(asked_at)]
-        assert len(apart) >= 3, "it never stops trying"
+        assert len(apart) >= 2, "it never stops trying"
         assert min(apart) >= timedelta(minutes=30)
         assert w.cloud.count("list") == 0
         w.account.client_secret = right
