@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 import random
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from logkeep.catalog import Catalog
 from logkeep.catalog.database import Database
@@ -42,6 +43,7 @@ KEY = AccountKey("pan123", "main")
 NOW = datetime(2026, 3, 10, 4, 5, tzinfo=UTC)
 HOUR = Hour.of(NOW - timedelta(hours=5))
 SPAN = Span(HOUR, HOUR)
+NAME = "2026031007.gz"
 
 ids = st.sampled_from(["1", "2", "3", "4"])
 names = st.sampled_from(["2026031007.gz", "2026031007.log.gz"])
@@ -256,19 +258,38 @@ class ArchiveMachine(RuleBasedStateMachine):
             )
         )
 
-    @rule(chosen=st.sets(ids, min_size=1), at=st.none() | steps, fails=st.booleans())
-    def fetch(self, chosen: set[str], at: int | None, fails: bool) -> None:
-        """Fetch files, wanted or not. With ``at`` a step fails, or the process dies before it and another begins."""
+    @initialize()
+    def offer_two(self) -> None:
+        self.offer("1", b"one", NAME)
+        self.offer("2", b"two!", NAME)
+
+    @rule(chosen=st.sets(ids, min_size=1))
+    def fetch(self, chosen: set[str]) -> None:
+        """Fetch files, wanted or not; nothing is in the way."""
+        batch = self.deliver(chosen, Fuse())
+        assert batch is not None
+        assert batch.trouble is None
+        for file_id in chosen & self.rows.keys():
+            self.is_archived(file_id)
+
+    @rule(chosen=st.sets(ids, min_size=1), at=steps)
+    def die_fetching(self, chosen: set[str], at: int) -> None:
+        """The process dies before a step; the next one finds what it left."""
+        if self.deliver(chosen, Fuse(at)) is None:
+            self.begin_again(None)
+
+    @rule(chosen=st.sets(ids, min_size=1), at=steps)
+    def fail_fetching(self, chosen: set[str], at: int) -> None:
+        """One step fails and the process goes on."""
+        self.deliver(chosen, Fuse(at, fails=True))
+
+    def deliver(self, chosen: Iterable[str], fuse: Fuse) -> Batch | None:
+        """None where the process died over it."""
         files = [self.rows[file_id] for file_id in sorted(chosen) if file_id in self.rows]
-        self.refuse(Fuse(at, fails=fails))
+        self.refuse(fuse)
         batch = self.run(survived(self.life.deliver(files)))
         self.refuse(Fuse())
-        if batch is None:
-            self.begin_again(None)
-        elif at is None:
-            assert batch.trouble is None
-            for file in files:
-                self.is_archived(file.file_id)
+        return batch
 
     @rule(deaths=st.lists(steps, max_size=3))
     def restart(self, deaths: list[int]) -> None:
@@ -325,11 +346,11 @@ class ArchiveMachine(RuleBasedStateMachine):
         return {str(path.relative_to(self.root)): path.read_bytes() for path in paths}
 
     def recorded(self) -> dict[tuple[str, int], StoredFile]:
-        found = {}
-        for file_id in self.rows:
-            for version in self.run(self.life.catalog.files.versions(1, file_id)):
-                found[file_id, version.version] = version
-        return found
+        """Every version, as another process reads it."""
+        columns = "file_id, version, path, size_bytes, lower(hex(sha256)), stored_at, flags"
+        with closing(sqlite3.connect(self.root / "catalog.sqlite3")) as connection:
+            rows = connection.execute(f"SELECT {columns} FROM versions").fetchall()  # noqa: S608 - our own words
+        return {(row[0], row[1]): StoredFile(*row) for row in rows}
 
     @invariant()
     def what_was_recorded_stays(self) -> None:
@@ -382,7 +403,6 @@ def machine() -> Iterator[ArchiveMachine]:
         made.teardown()
 
 
-NAME = "2026031007.gz"
 RECORDING = 6
 """The step of a single file's fetch that records its publication: staged, flushed, intended, renamed, synced before."""
 
@@ -391,9 +411,9 @@ def test_a_publication_that_could_not_be_recorded_is_adopted_before_the_next_ver
     """Else the new bytes would be refused for ever, because the unrecorded ones lie at their path."""
     with machine() as made:
         made.offer("1", b"one", NAME)
-        made.fetch({"1"}, RECORDING, fails=True)
+        made.fail_fetching({"1"}, RECORDING)
         made.offer("1", b"two!", NAME)
-        made.fetch({"1"}, None, fails=False)
+        made.fetch({"1"})
         assert sorted(version for _, version in made.recorded()) == [1, 2]
         made.everything_visible_is_whole_and_there_once()
 
@@ -401,10 +421,29 @@ def test_a_publication_that_could_not_be_recorded_is_adopted_before_the_next_ver
 def test_a_publication_that_could_not_be_recorded_is_adopted_although_the_vendor_renames_the_file() -> None:
     with machine() as made:
         made.offer("1", b"one", NAME)
-        made.fetch({"1"}, RECORDING, fails=True)
+        made.fail_fetching({"1"}, RECORDING)
         made.offer("1", b"one", "other.gz")
-        made.fetch({"1"}, None, fails=False)
+        made.fetch({"1"})
         made.everything_visible_is_whole_and_there_once()
+
+
+@pytest.mark.parametrize("step", range(1, 18))
+@pytest.mark.parametrize("then", [(), (1,), (2,), (3,), (4, 2, 1)])
+def test_a_process_that_dies_before_a_step_and_its_successors_too(step: int, then: tuple[int, ...]) -> None:
+    """A new file, one that grew, and one that is fetched again in vain; whoever comes last finds order."""
+    with machine() as made:
+        for file_id in ("1", "2"):
+            made.offer(file_id, b"one", NAME)
+        made.fetch({"1", "2"})
+        made.offer("2", b"two!", NAME)
+        made.offer("3", b"three", NAME)
+        died = made.deliver(("1", "2", "3"), Fuse(step)) is None
+        assert died or step > 14
+        made.restart(list(then))
+        made.what_was_recorded_stays()
+        made.everything_visible_is_whole_and_there_once()
+        made.fetch({"1", "2", "3"})
+        assert sorted(made.recorded()) == [("1", 1), ("2", 1), ("2", 2), ("3", 1)]
 
 
 async def published_together(life: Life, *file_ids: str) -> list[BaseException | None]:

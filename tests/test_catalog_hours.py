@@ -117,8 +117,9 @@ async def test_a_listing_is_decided_on_what_is_known_of_its_span_its_rows_and_it
 async def test_listings_are_told_newest_first_and_only_where_they_cover_the_hour(catalog: Catalog) -> None:
     for number in range(60):
         await catalog.hours.absorb(1, replace(LISTING, calls=number), [], [], lambda *_: Changes())
-    await catalog.hours.fail(1, replace(LISTING, error="code 5: no"), [HourRecord(FIRST, failure="code 5: no")])
-    await catalog.hours.fail(2, LISTING, [])
+    failed = Changes(hours=(HourRecord(FIRST, failure="code 5: no"),))
+    await catalog.hours.absorb(1, replace(LISTING, error="code 5: no"), [], [], lambda *_: failed)
+    await catalog.hours.absorb(2, LISTING, [], [], lambda *_: Changes())
     found = await catalog.hours.listings_of(1, Span(SPAN.last, SPAN.last + 9))
     assert [listing.error for listing in found[:2]] == ["code 5: no", ""]
     assert [listing.calls for listing in found[1:]] == list(range(59, 10, -1))

@@ -58,15 +58,6 @@ class Hours:
 
         return await self._database.write(work)
 
-    async def fail(self, account_id: int, listing: ListingRecord, records: Sequence[HourRecord]) -> None:
-        """Record a listing that failed, and what its hours' records became of that."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await _insert_listing(connection, account_id, listing)
-            await _save_hours(connection, account_id, records)
-
-        await self._database.write(work)
-
     async def save(self, account_id: int, records: Sequence[HourRecord]) -> None:
         """Replace the records of these hours."""
         await self._database.write(lambda connection: _save_hours(connection, account_id, records))
