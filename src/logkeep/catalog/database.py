@@ -121,14 +121,10 @@ def _engine_of_file(path: Path) -> AsyncEngine:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    try:
-        connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
-        with closing(connection.cursor()) as cursor:
-            for pragma in _PRAGMAS:
-                cursor.execute(pragma)
-    except BaseException:
-        connection.close()  # the pool does not know it yet; its thread and its file would stay
-        raise
+    connection.isolation_level = None  # transactions are begun by _begin, not by the driver's guesses
+    with closing(connection.cursor()) as cursor:  # an unfinished statement would keep the file open
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
 
 
 def _begin(connection: Connection) -> None:
