@@ -438,7 +438,7 @@ def test_a_process_that_dies_before_a_step_and_its_successors_too(step: int, the
         made.offer("2", b"two!", NAME)
         made.offer("3", b"three", NAME)
         died = made.deliver(("1", "2", "3"), Fuse(step)) is None
-        assert died or step > 14
+        assert died or step > 10  # how many steps there are depends on how publications group
         made.restart(list(then))
         made.what_was_recorded_stays()
         made.everything_visible_is_whole_and_there_once()
@@ -452,7 +452,8 @@ async def published_together(life: Life, *file_ids: str) -> list[BaseException |
     await asyncio.sleep(0)
     life.publisher.finish()
     await life.publisher.run()
-    return list(await asyncio.gather(*asked, return_exceptions=True))
+    async with asyncio.timeout(20):
+        return list(await asyncio.gather(*asked, return_exceptions=True))
 
 
 def intent(file_id: str) -> Intent:

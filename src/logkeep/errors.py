@@ -19,6 +19,7 @@
         │   └── TokenRefused          5           a token, not the secret: fetch another and ask again
         └── SkippableVendorError      1           this one thing failed; the others go on
             ├── SpanRefused           1           the vendor will not list this span: ask a smaller one
+            ├── PageRefused           1           the vendor will not serve a page of this size: ask a smaller one
             ├── UnreadableReply       1           success by its status, not by its shape
             └── FetchFailed           1           a file could not be fetched; carries what to try next
 
@@ -154,6 +155,10 @@ class SkippableVendorError(VendorError):
 
 class SpanRefused(SkippableVendorError):
     """The vendor will not list these hours in one request."""
+
+
+class PageRefused(SkippableVendorError):
+    """The vendor will not serve a page of this size or number."""
 
 
 class UnreadableReply(SkippableVendorError):

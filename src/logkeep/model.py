@@ -157,6 +157,26 @@ class ListedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedRecord:
+    """One row of a record listing. Identity is ``record_id`` alone; what is linked never changes it.
+
+    ``created_at`` is aware (+08:00), None when it cannot be read. ``record`` is the vendor's object and ``included``
+    a JSON list of the vendor's linked objects, both as the vendor wrote them, in UTF-8 without line breaks. Owner and
+    target are None where the vendor names none.
+    """
+
+    record_id: str
+    created_at: datetime | None
+    record: bytes
+    included: bytes = b"[]"
+    owner_id: str | None = None
+    owner_name: str | None = None
+    target_type: str | None = None
+    target_id: str | None = None
+    target_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StagedFile:
     """A verified download waiting under its temporary name, not yet visible."""
 

@@ -206,3 +206,97 @@ class RunRecord:
     files: int = 0
     bytes: int = 0
     outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Every record created after ``start`` and not after ``end`` that the vendor offered is archived.
+
+    ``start`` None: back to the oldest. ``records`` is how many were archived in it, for finding the way to its bottom.
+    """
+
+    start: datetime | None
+    end: datetime
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A covered stretch in which drift or disorder was seen and that has to be read again."""
+
+    start: datetime | None
+    end: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """What is known of one record stream of one account.
+
+    ``mark``: the vendor's own time at the begin of the newest complete pass; everything up to it was read.
+    ``looks``: complete looks at the whole history. ``unproven``: the first one stepped from page to page without
+    proof that nothing moved in between. ``confirmed_at``: when a second look confirmed the whole history.
+    ``page_size``: what the vendor was last seen to serve at most, with ``page_size_at``. ``passed_at``,
+    ``swept_at``, ``deep_swept_at``: begin of the last complete pass of each kind, by this host's clock.
+    ``failure``: why the last pass did not complete, "" when it did. ``oldest``: the oldest record's time.
+    ``covered`` is sorted, oldest first, and disjoint; ``second`` is how far the second look has come.
+    """
+
+    stream_id: int
+    account_id: int
+    name: str
+    mark: datetime | None = None
+    looks: int = 0
+    unproven: bool = False
+    confirmed_at: datetime | None = None
+    page_size: int | None = None
+    page_size_at: datetime | None = None
+    passed_at: datetime | None = None
+    swept_at: datetime | None = None
+    deep_swept_at: datetime | None = None
+    failure: str = ""
+    failed_at: datetime | None = None
+    oldest: datetime | None = None
+    total: int | None = None
+    covered: tuple[Covered, ...] = ()
+    second: tuple[Covered, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRecord:
+    """One immutable file of record lines, all of one day (``YYYY-MM-DD``, +08:00, or ``unknown``)."""
+
+    stream_id: int
+    day: str
+    path: str
+    sha256: str
+    size_bytes: int
+    records: int
+    stored_at: datetime
+    segment_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentIntent:
+    """Written before a segment is published. ``replaces``: the segments that it holds all lines of, when compacting."""
+
+    stream_id: int
+    day: str
+    temp_name: str
+    path: str
+    sha256: str
+    size_bytes: int
+    records: int
+    replaces: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """Something about a stream that a person may want to know: ``kind`` is future, undated, unreadable, disorder, drift
+    or zone; ``detail`` says what, for an unreadable row the row itself."""
+
+    at: datetime
+    kind: str
+    detail: str
+    record_id: str | None = None
