@@ -293,8 +293,11 @@ class SegmentIntent:
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """Something about a stream that a person may want to know: ``kind`` is future, undated, unreadable, disorder, drift
-    or zone; ``detail`` says what, for an unreadable row the row itself."""
+    """Something about a stream that a person may want to know.
+
+    ``kind`` is future, undated, unreadable, disorder, drift or zone; ``detail`` says what, for an unreadable row the
+    row itself.
+    """
 
     at: datetime
     kind: str
