@@ -96,7 +96,7 @@ class World:
             await sync_once(archiver, passes)
             return {
                 kept.run.account.key.name: (passing, await self.stands(archiver, number))
-                for number, (kept, passing) in enumerate(passes)
+                for number, (kept, passing) in enumerate(passes.files)
             }
 
     async def sync_hourly(self, times: int) -> tuple[Pass, Standing]:

@@ -32,8 +32,7 @@ from logkeep.files.room import Room
 from logkeep.model import AccountKey, Hour, ListedFile, SignedUrl, Span, StagedFile, StoredFile
 from logkeep.queue.inline import InlineQueue
 from logkeep.queue.port import Job
-from logkeep.store.local import LocalStore
-from logkeep.store.port import Publication
+from mortal import Fuse, MortalStore, survived
 
 from manual_clock import ManualClock
 
@@ -49,50 +48,6 @@ ids = st.sampled_from(["1", "2", "3", "4"])
 names = st.sampled_from(["2026031007.gz", "2026031007.log.gz"])
 contents = st.sampled_from([b"", b"one", b"two!", b"three", b"x" * 300_000])
 steps = st.integers(1, 14)
-
-
-class Killed(BaseException):
-    """The process is dead; it does nothing more."""
-
-
-class Fuse:
-    """Counts the steps of a process and ends it before one of them, or lets that one step fail."""
-
-    def __init__(self, at: int | None = None, *, fails: bool = False) -> None:
-        self._left = at
-        self._fails = fails
-        self.blown = False
-
-    def step(self) -> None:
-        if self.blown:
-            raise Killed
-        if self._left is not None:
-            self._left -= 1
-            if self._left == 0:
-                self.blown = not self._fails
-                raise StorageError("input/output error") if self._fails else Killed
-
-
-class MortalStore(LocalStore):
-    """A process can die before each change, and between the renames of a batch."""
-
-    def __init__(self, root: Path, fuse: Fuse) -> None:
-        super().__init__(root, create=True, reserve_bytes=4096)
-        self.fuse = fuse
-
-    async def flush(self, temp_names: Sequence[str]) -> None:
-        self.fuse.step()
-        await super().flush(temp_names)
-
-    async def publish(self, batch: Sequence[Publication]) -> None:
-        for publication in batch:
-            self.fuse.step()
-            await super().publish([publication])
-        self.fuse.step()
-
-    async def discard(self, temp_name: str) -> None:
-        self.fuse.step()
-        await super().discard(temp_name)
 
 
 class MortalTransfers(Transfers):
@@ -187,16 +142,6 @@ class Life:
             self.publisher.finish()
             await publishing
         return batch
-
-
-async def survived(work: Coroutine[Any, Any, Result]) -> Result | None:
-    """What comes of it, None when the process died over it."""
-    result = None
-    try:
-        result = await work
-    except* Killed:
-        pass
-    return result
 
 
 def digest(data: bytes) -> str:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord, Trouble, TroubleKind
-from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, RETENTION, assess, first_watched, judge, losses, watched_hours
-from logkeep.model import Hour, HourState, Span
+from logkeep.files.ledger import GRACE, RETENTION, assess, first_watched, judge, losses, watched_hours
+from logkeep.model import CLOCK_TOLERANCE, Hour, HourState, Span
 
 NOW = datetime(2026, 3, 10, 4, 5, tzinfo=UTC)
 THIS = Hour.of(NOW)

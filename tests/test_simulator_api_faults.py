@@ -9,20 +9,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from fault_exam import BROKEN, GATEWAY, SPOILT, Check, shaped
 from logkeep.simulator import Fault
 from logkeep.simulator.pan123.api_faults import API_FAULTS
 from pan123_asker import Answer, Asker, asking, frozen_cloud
 
-Check = Callable[[Answer], bool]
-
 
 def data_of(answer: Answer) -> Any:
     return json.loads(answer.body)["data"]
-
-
-def page(status: int, kind: str) -> Check:
-    """A gateway's page: a status, a content type, and no JSON."""
-    return lambda got: got.status == status and kind in got.headers["Content-Type"] and got.body.startswith(b"<")
 
 
 def refusal(code: int, message: str) -> Check:
@@ -31,26 +25,8 @@ def refusal(code: int, message: str) -> Check:
     return lambda got: got.status == 200 and got.json == body
 
 
-def unreadable(error: type[Exception]) -> Check:
-    """A good status, yet the body does not parse."""
-
-    def check(got: Answer) -> bool:
-        with pytest.raises(error):
-            json.loads(got.body)
-        return got.status == 200 and "json" in got.headers["Content-Type"]
-
-    return check
-
-
-def shaped(check: Callable[[Any], bool]) -> Check:
-    """Valid JSON of another shape, with a good status."""
-    return lambda got: got.status == 200 and check(json.loads(got.body))
-
-
 LIST_ANSWERS: dict[str, Check] = {
-    **{f"http_{code}": page(code, "text/html") for code in (400, 401, 403, 404, 408, 429, 500, 502, 503, 504)},
-    "html_200": page(200, "text/html"),
-    "xml_200": page(200, "application/xml"),
+    **GATEWAY,
     "code_401": refusal(401, "token is invalid"),
     "code_429": refusal(429, "请求太频繁"),
     "code_1": refusal(1, "内部错误"),
@@ -60,11 +36,7 @@ LIST_ANSWERS: dict[str, Check] = {
     "envelope": refusal(1, "内部错误"),
     "no_rights": refusal(1, "无效的登录信息"),
     "evicted": refusal(401, "tokens number has exceeded the limit"),
-    "malformed_json": unreadable(json.JSONDecodeError),
-    "truncated_json": unreadable(json.JSONDecodeError),
-    "empty_body": unreadable(json.JSONDecodeError),
-    "bad_utf8": unreadable(UnicodeDecodeError),
-    "deep_json": unreadable(RecursionError),
+    **SPOILT,
     "code_text": shaped(lambda body: body["code"] == "0" and len(body["data"]["list"]) == 2),
     "code_missing": shaped(lambda body: list(body) == ["message", "data", "x-traceID"]),
     "code_null": shaped(lambda body: body["code"] is None),
@@ -92,13 +64,6 @@ TOKEN_ANSWERS: dict[str, Check] = {
     "expiry_missing": shaped(lambda body: list(body["data"]) == ["accessToken"]),
     "expiry_garbage": shaped(lambda body: body["data"]["expiredAt"] == "soon"),
     "expiry_past": shaped(lambda body: body["data"]["expiredAt"].startswith("2001-")),
-}
-BROKEN: dict[str, type[Exception]] = {
-    "drop": aiohttp.ServerDisconnectedError,
-    "drop_body": aiohttp.ClientPayloadError,
-    "reset": aiohttp.ClientOSError,
-    "stall": TimeoutError,
-    "stall_body": TimeoutError,
 }
 EXAMINED_ELSEWHERE = {"patch"}
 

@@ -1,10 +1,7 @@
 """The simulated cloud as a whole: outages, live publishing, scale, reproducibility, and its command line."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +12,7 @@ import pytest
 
 from logkeep.simulator import Account, Pan123Cloud, TimeLapse
 from pan123_asker import NOON, Asker, asking, frozen_cloud
+from simulator_program import command
 
 from manual_clock import ManualClock
 
@@ -135,21 +133,6 @@ async def test_ten_thousand_files_in_one_hour_and_a_span_of_a_thousand_years() -
         asker.account.publish("2025062010", count=10_000, size=23)
         assert len(await asker.ids("1025062010", "2999062010", 1, 10_000)) == 10_000
         assert len(await asker.ids("1025062010", "2999062010", 3, 4_000)) == 2_000
-
-
-@asynccontextmanager
-async def command(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
-    """The command line program, running, and what its first line says."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "logkeep.simulator", *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
-    )
-    try:
-        assert process.stdout is not None
-        yield process, json.loads(await process.stdout.readline())
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])

@@ -18,8 +18,8 @@ from logkeep.vendors.pan123.protocol import (
     read_token,
     token_request,
 )
-from logkeep.vendors.pan123.rows import read_hour, read_id, read_row
-from logkeep.vendors.wire import read_date, read_retry_after
+from logkeep.vendors.pan123.rows import read_hour, read_row
+from logkeep.vendors.wire import read_date, read_id, read_retry_after
 
 SAMPLE = Path(__file__).parent / "data" / "pan123-official-sample.json"
 JSON = {"Content-Type": "application/json"}

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any, Self
 
 CHINA = timezone(timedelta(hours=8), "+08:00")
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far this host's clock may be from a vendor's before it is not believed."""
 _SECONDS = 3600
 _YEARS = (1970, 9998)
 _HOUR_NAME = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})", re.ASCII)
@@ -112,6 +114,15 @@ class HourState(StrEnum):
     ACKNOWLEDGED = "acknowledged"
 
 
+class StreamState(StrEnum):
+    """The four states of a record stream; docs/ledger.md says how each is reached."""
+
+    BACKFILLING = "backfilling"
+    COVERED = "covered"
+    SUSPECT = "suspect"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class AccountKey:
     """A configured account: unique by vendor and name."""
@@ -198,6 +209,18 @@ class StoredFile:
     sha256: str
     stored_at: datetime
     flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One archived object, read again. ``records`` counts the lines of a segment; ``damage`` is "" for none."""
+
+    account: AccountKey
+    path: str
+    size_bytes: int
+    records: int = 0
+    file_id: str | None = None
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

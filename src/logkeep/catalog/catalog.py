@@ -10,6 +10,7 @@ from logkeep.catalog.files import Files
 from logkeep.catalog.hours import Hours
 from logkeep.catalog.runs import Runs
 from logkeep.catalog.schema import bring_up_to_date, require_current
+from logkeep.catalog.streams import Streams
 from logkeep.catalog.tokens import Tokens
 from logkeep.catalog.transfers import Transfers
 
@@ -34,6 +35,7 @@ class Catalog:
         self.files = Files(database)
         self.transfers = Transfers(database)
         self.runs = Runs(database)
+        self.streams = Streams(database)
 
     async def open(self) -> None:
         """Open as the one keeper of the storage: the catalog is created or migrated where needed.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from logkeep.catalog.database import Database, upsert
@@ -64,10 +64,17 @@ class Files:
             rows = await connection.execute(
                 select(versions).where(*is_file(versions, account_id, file_id)).order_by(versions.c.version)
             )
-            return [
-                StoredFile(**{name: value for name, value in row.items() if name != "account_id"})
-                for row in rows.mappings()
-            ]
+            return [_stored(row) for row in rows.mappings()]
+
+    async def stored_after(self, account_id: int, last: StoredFile | None, *, limit: int = 500) -> list[StoredFile]:
+        """The archived objects that follow on ``last`` in the order of id and version; the first ones for None."""
+        place = tuple_(versions.c.file_id, versions.c.version)
+        query = select(versions).where(versions.c.account_id == account_id)
+        if last is not None:
+            query = query.where(place > tuple_(last.file_id, last.version))
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.order_by(versions.c.file_id, versions.c.version).limit(limit))
+            return [_stored(row) for row in rows.mappings()]
 
     async def totals(self, account_id: int) -> tuple[int, int]:
         """Archived objects and their bytes."""
@@ -198,6 +205,10 @@ def _parts(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
 def is_file(table: Any, account_id: int, file_id: str) -> tuple[Any, Any]:
     """The condition that a row of the table belongs to this file."""
     return table.c.account_id == account_id, table.c.file_id == file_id
+
+
+def _stored(row: RowMapping) -> StoredFile:
+    return StoredFile(**{name: value for name, value in row.items() if name != "account_id"})
 
 
 def _facts(archived: int, missing: Sequence[FileRecord]) -> FileFacts:

@@ -206,6 +206,7 @@ class RunRecord:
     files: int = 0
     bytes: int = 0
     outcome: str = ""
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True)

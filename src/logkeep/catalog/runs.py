@@ -27,9 +27,8 @@ class Runs:
 
     async def end(self, run: RunRecord) -> None:
         """The pass ended."""
-        values = {
-            name: getattr(run, name) for name in ("finished_at", "listings", "calls", "files", "bytes", "outcome")
-        }
+        names = ("finished_at", "listings", "calls", "files", "bytes", "records", "outcome")
+        values = {name: getattr(run, name) for name in names}
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(update(runs).where(runs.c.run_id == run.run_id).values(**values))

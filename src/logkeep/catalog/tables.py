@@ -1,4 +1,4 @@
-"""The catalog's tables, the same on SQLite and PostgreSQL.
+"""The catalog's tables, the same on SQLite and PostgreSQL; those of record streams are in ``stream_tables``.
 
 Moments are integers of microseconds since 1970 in UTC, hours are ``Hour.index``, digests are 32 raw bytes: small,
 sortable, and free of zones.
@@ -27,11 +27,12 @@ from sqlalchemy.types import TypeDecorator
 
 from logkeep.model import Hour
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The migration this code was written for."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 class Moment(TypeDecorator[datetime]):
@@ -45,8 +46,8 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """Always UTC."""
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        """Always UTC; the first hours of the year 1 at +08:00 have no UTC and become its first moment."""
+        return None if value is None else _EPOCH + max(value, _FIRST) * _MICROSECOND
 
 
 class HourIndex(TypeDecorator[Hour]):
@@ -104,7 +105,8 @@ metadata = MetaData(
 )
 
 
-def _account(*, primary_key: bool = False) -> Column[int]:
+def account_column(*, primary_key: bool = False) -> Column[int]:
+    """The column of a table whose rows belong to an account."""
     return Column("account_id", Integer, ForeignKey("accounts.account_id"), primary_key=primary_key, nullable=False)
 
 
@@ -149,7 +151,7 @@ runs = Table(
     "runs",
     metadata,
     Column("run_id", Integer, primary_key=True),
-    _account(),
+    account_column(),
     Column("cause", String(32), nullable=False),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
@@ -157,6 +159,7 @@ runs = Table(
     Column("calls", Integer, nullable=False, server_default="0"),
     Column("files", Integer, nullable=False, server_default="0"),
     Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("records", Integer, nullable=False, server_default="0"),
     Column("outcome", Text, nullable=False, server_default=""),
     Index(None, "account_id", "run_id"),
 )
@@ -164,7 +167,7 @@ runs = Table(
 hours = Table(
     "hours",
     metadata,
-    _account(primary_key=True),
+    account_column(primary_key=True),
     Column("hour", HourIndex, primary_key=True),
     Column("listed_at", Moment),
     Column("attested_at", Moment),
@@ -190,7 +193,7 @@ listings = Table(
     "listings",
     metadata,
     Column("listing_id", Integer, primary_key=True),
-    _account(),
+    account_column(),
     Column("first_hour", HourIndex, nullable=False),
     Column("last_hour", HourIndex, nullable=False),
     Column("why", Text, nullable=False),
@@ -207,7 +210,7 @@ unreadable_rows = Table(
     "unreadable_rows",
     metadata,
     Column("row_id", Integer, primary_key=True),
-    _account(),
+    account_column(),
     Column("listing_id", Integer, ForeignKey("listings.listing_id"), nullable=False),
     Column("seen_at", Moment, nullable=False),
     Column("raw", Text, nullable=False),
@@ -217,7 +220,7 @@ unreadable_rows = Table(
 files = Table(
     "files",
     metadata,
-    _account(primary_key=True),
+    account_column(primary_key=True),
     Column("file_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("size_bytes", BigInteger),
@@ -244,7 +247,7 @@ Index("ix_files_wanted", files.c.account_id, files.c.hour, sqlite_where=files.c.
 versions = Table(
     "versions",
     metadata,
-    _account(primary_key=True),
+    account_column(primary_key=True),
     Column("file_id", Text, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("sha256", Digest, nullable=False),
@@ -259,7 +262,7 @@ versions = Table(
 intents = Table(
     "intents",
     metadata,
-    _account(primary_key=True),
+    account_column(primary_key=True),
     Column("file_id", Text, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("temp_name", Text, nullable=False),
@@ -274,7 +277,7 @@ intents = Table(
 partials = Table(
     "partials",
     metadata,
-    _account(primary_key=True),
+    account_column(primary_key=True),
     Column("file_id", Text, primary_key=True),
     Column("temp_name", Text, nullable=False),
     Column("validator", Text, nullable=False),
@@ -286,7 +289,7 @@ sightings = Table(
     "sightings",
     metadata,
     Column("sighting_id", Integer, primary_key=True),
-    _account(),
+    account_column(),
     Column("file_id", Text, nullable=False),
     Column("sha256", Digest, nullable=False),
     Column("seen_at", Moment, nullable=False),
@@ -299,7 +302,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("attempt_id", Integer, primary_key=True),
-    _account(),
+    account_column(),
     Column("file_id", Text, nullable=False),
     Column("at", Moment, nullable=False),
     Column("reason", Text, nullable=False),
@@ -310,7 +313,7 @@ mutations = Table(
     "mutations",
     metadata,
     Column("mutation_id", Integer, primary_key=True),
-    _account(),
+    account_column(),
     Column("file_id", Text, nullable=False),
     Column("hour", HourIndex),
     Column("at", Moment, nullable=False),

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from logkeep.catalog import Catalog
 from logkeep.cli.invocation import Invocation, run_async
-from logkeep.cli.output import console, print_json, size
-from logkeep.daemon.archiver import catalog_path, lock_path, pan123_client
+from logkeep.cli.output import china, console, print_json, size
+from logkeep.daemon.archiver import catalog_path, lexiang_client, lock_path, pan123_client
 from logkeep.errors import LockHeld, LogkeepError
 from logkeep.model import Hour
 from logkeep.store.local import LocalStore
 from logkeep.store.lock import StorageLock
+from logkeep.vendors.lexiang.settings import LexiangSettings
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings
 
@@ -43,7 +44,7 @@ def command(
     """Validate the settings, open storage and catalog, then ask each vendor for a token and one small page."""
     invocation: Invocation = context.obj
     settings = invocation.settings(log_level="critical")
-    findings = [Finding("settings", True, f"{len(settings.pan123)} account(s)")]
+    findings = [Finding("settings", True, f"{len(settings.pan123) + len(settings.lexiang)} account(s)")]
     findings += run_async(_look(invocation, settings, offline=offline))
     if json:
         rows = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings]
@@ -73,6 +74,9 @@ async def _look(invocation: Invocation, settings: Settings, *, offline: bool) ->
             return [*findings, Finding(name, False, str(error), error.exit_code)]
         if not offline:
             findings.extend([await _ask(invocation, settings, account, catalog) for account in settings.pan123])
+            findings.extend(
+                [await _ask_records(invocation, settings, account, catalog) for account in settings.lexiang]
+            )
     return findings
 
 
@@ -106,5 +110,26 @@ async def _ask(invocation: Invocation, settings: Settings, account: Pan123Settin
         return Finding(name, False, str(error), error.exit_code)
     finally:
         await client.close()
-    skew = "" if page.skew_s is None else f", its clock differs by {page.skew_s:+.0f} s"
-    return Finding(name, True, f"token accepted, {len(page.files)} file(s) in hour {newest}{skew}")
+    return Finding(name, True, f"token accepted, {len(page.files)} file(s) in hour {newest}{_skew(page.skew_s)}")
+
+
+async def _ask_records(
+    invocation: Invocation, settings: Settings, account: LexiangSettings, catalog: Catalog
+) -> Finding:
+    name = str(account.key)
+    client = lexiang_client(settings, account, catalog, invocation.clock, invocation.rng)
+    await client.open()
+    try:
+        await client.ensure_token()
+        page = await client.read_page(1, _SMALL_PAGE)
+    except LogkeepError as error:
+        return Finding(name, False, str(error), error.exit_code)
+    finally:
+        await client.close()
+    newest = max((record.created_at for record in page.records if record.created_at is not None), default=None)
+    count = "" if page.total is None else f", {page.total} counted"
+    return Finding(name, True, f"token accepted, newest record {china(newest)}{count}{_skew(page.skew_s)}")
+
+
+def _skew(skew_s: float | None) -> str:
+    return "" if skew_s is None else f", its clock differs by {skew_s:+.0f} s"

@@ -7,26 +7,32 @@ from rich.text import Text
 
 from logkeep.catalog import Catalog
 from logkeep.catalog.records import FileRecord, HourRecord, ListingRecord
-from logkeep.cli.invocation import Beside, Invocation, Known, with_catalog
+from logkeep.cli.invocation import Beside, Invocation, Known, KnownStream, with_catalog
 from logkeep.cli.output import STATE_STYLES, console, print_json
 from logkeep.errors import UsageError
 from logkeep.files.ledger import Judged, expires_at
 from logkeep.model import Hour, Span, rfc3339
+from logkeep.records.story import hour_story, record_story
+from logkeep.store.local import LocalStore
 
 NAME = "explain"
 
 
 def command(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="HOUR|ID", help="An hour, YYYYMMDDHH (+08:00), or a file's id.")],
+    what: Annotated[
+        str, typer.Argument(metavar="HOUR|ID", help="An hour, YYYYMMDDHH (+08:00), or the id of a file or record.")
+    ],
     account: Annotated[str | None, typer.Option(metavar="A", help="Only this account.")] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs; see docs/json.md.")] = False,
 ) -> None:
-    """Tell everything known of an hour or a file: listings, files, versions, failures, what the vendor changed."""
+    """Tell everything known of an hour, a file or a record: evidence, versions, failures, what the vendor changed."""
     invocation: Invocation = context.obj
 
     async def look(opened: Beside) -> list[dict[str, Any]]:
-        stories = [story for known in opened.chosen(account) for story in await _stories(opened, known, what)]
+        chosen = opened.chosen(account)
+        stories = [story for known in chosen.accounts for story in await _stories(opened, known, what)]
+        stories += [story for known in chosen.streams for story in await _stream_stories(opened, known, what)]
         if not stories:
             raise UsageError(f"{what!r} is no hour (YYYYMMDDHH) and no id that is on record")
         return stories
@@ -40,19 +46,36 @@ def command(
 
 
 async def _stories(opened: Beside, known: Known, what: str) -> list[dict[str, Any]]:
-    stories = []
-    try:
-        hour = Hour.parse(what)
-    except ValueError:
-        pass
-    else:
-        stories.append(await _hour_story(opened, known, hour))
+    hour = _hour(what)
+    stories = [] if hour is None else [await _hour_story(opened, known, hour)]
     file = await known.catalog.files.get(known.record.account_id, what)
     if file is not None:
         key = known.settings.key
         story = await _file_story(known.catalog, known.record.account_id, file)
         stories.append({"vendor": key.vendor, "account": key.name, "file": story})
     return stories
+
+
+async def _stream_stories(opened: Beside, known: KnownStream, what: str) -> list[dict[str, Any]]:
+    stream, stories = await known.stream(), list[dict[str, Any]]()
+    if stream is None:
+        return []
+    store = LocalStore(opened.settings.storage.path, create=False)
+    titles = {"vendor": known.settings.key.vendor, "account": known.settings.key.name}
+    hour = _hour(what)
+    if hour is not None:
+        stories.append(titles | await hour_story(known.catalog, store, stream, hour))
+    record = await record_story(known.catalog, store, stream, what)
+    if record is not None:
+        stories.append(titles | {"record": record})
+    return stories
+
+
+def _hour(text: str) -> Hour | None:
+    try:
+        return Hour.parse(text)
+    except ValueError:
+        return None
 
 
 async def _hour_story(opened: Beside, known: Known, hour: Hour) -> dict[str, Any]:
@@ -159,7 +182,7 @@ async def _file_story(catalog: Catalog, account_id: int, file: FileRecord) -> di
 def _show(story: dict[str, Any]) -> None:
     """The same facts, indented; what is empty is left out."""
     out = console()
-    title = f"{story['vendor']}/{story['account']}  {story.get('hour') or story['file']['id']}"
+    title = f"{story['vendor']}/{story['account']}  {_subject(story)}"
     out.print(Text(title, style="bold"))
     for name, value in story.items():
         if name in ("vendor", "account", "hour"):
@@ -167,6 +190,10 @@ def _show(story: dict[str, Any]) -> None:
         style = STATE_STYLES.get(value, "") if name == "state" else ""
         for line in _lines(name, value, 1):
             out.print(Text(line, style=style))
+
+
+def _subject(story: dict[str, Any]) -> str:
+    return str(story["hour"] if "hour" in story else story["file" if "file" in story else "record"]["id"])
 
 
 def _lines(name: str, value: Any, depth: int) -> list[str]:

@@ -13,6 +13,7 @@ from logkeep.errors import UsageError
 from logkeep.files.books import read_books
 from logkeep.files.report import gap_json, orphan_gap
 from logkeep.model import Gap, Hour, Span, runs
+from logkeep.vendors.lexiang.settings import VENDOR as RECORD_VENDOR
 
 NAME = "gaps"
 
@@ -54,6 +55,7 @@ def command(
 async def all_gaps(opened: Beside) -> list[Gap]:
     """The gaps of every configured account, and a line for each account that left the configuration."""
     gaps = [gap for known in opened.accounts for gap in (await opened.standing(known)).gaps]
+    gaps += [gap for known in opened.streams for gap in (await opened.stream_standing(known)).gaps]
     return [*gaps, *(orphan_gap(orphan) for orphan in opened.orphans)]
 
 
@@ -87,6 +89,8 @@ def _required(option: str, value: str | None) -> str:
 async def _acknowledge(opened: Beside, account: str, hours: str | None, reason: str, by: str) -> str:
     record = _find(await opened.catalog.accounts.all(), account)
     name = f"{record.vendor}/{record.name}"
+    if record.vendor == RECORD_VENDOR and (hours is not None or record not in opened.orphans):
+        raise UsageError(f"--ack {account}: a record stream has no lost hours; what is lacking is read again by itself")
     if hours is None:
         if record not in opened.orphans:
             raise UsageError(f"--ack {account}: name the lost hours, YYYYMMDDHH or YYYYMMDDHH..YYYYMMDDHH")

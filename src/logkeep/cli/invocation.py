@@ -6,13 +6,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from logkeep.catalog import Catalog
-from logkeep.catalog.records import AccountRecord
+from logkeep.catalog.records import AccountRecord, StreamRecord
 from logkeep.clock import Clock, SystemClock
 from logkeep.daemon.archiver import account_named, catalog_path, credential_of, patience_of, policy_of
 from logkeep.errors import UsageError
@@ -20,6 +20,8 @@ from logkeep.files.ledger import first_watched
 from logkeep.files.report import Standing, standing
 from logkeep.model import AccountKey
 from logkeep.observe.logging import configure
+from logkeep.records.report import StreamStanding, stream_standing
+from logkeep.vendors.lexiang.settings import STREAM, LexiangSettings
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings, load_settings
 
@@ -43,10 +45,8 @@ class Invocation:
         """
         settings = load_settings(self.config)
         redactor = configure(log_level or settings.log.level, settings.log.format, sys.stderr)
-        for account in settings.pan123:
-            redactor.hide(account.client_secret.get_secret_value())
-        if settings.http.proxy is not None:
-            redactor.hide(settings.http.proxy.get_secret_value())
+        for secret in settings.secrets:
+            redactor.hide(secret.get_secret_value())
         for warning in settings.warnings:
             print(f"logkeep: warning: {warning}", file=sys.stderr)  # noqa: T201 - for the person who called
         return settings
@@ -72,11 +72,26 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownStream:
+    """A configured account with a record stream, and the catalog that knows it; a blank one likewise."""
+
+    settings: LexiangSettings
+    record: AccountRecord
+    catalog: Catalog
+
+    async def stream(self) -> StreamRecord | None:
+        """What is known of the stream, None when it was never read."""
+        streams = await self.catalog.streams.of_account(self.record.account_id)
+        return next((stream for stream in streams if stream.name == STREAM), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """The catalog, opened beside a daemon that may be running."""
 
     catalog: Catalog
     accounts: tuple[Known, ...]
+    streams: tuple[KnownStream, ...]
     orphans: tuple[AccountRecord, ...]
     settings: Settings
     now: datetime
@@ -94,19 +109,28 @@ class Beside:
             token=token,
         )
 
-    def chosen(self, account: str | None) -> tuple[Known, ...]:
-        """All accounts, or the one that is named.
+    async def stream_standing(self, known: KnownStream) -> StreamStanding:
+        """How one record stream stands."""
+        account = known.settings
+        token = await known.catalog.tokens.load(credential_of(account))
+        return await stream_standing(
+            known.catalog, known.record, STREAM, now=self.now, interval=account.interval, token=token
+        )
+
+    def chosen(self, account: str | None) -> "Beside":
+        """The same with all accounts, or with the one that is named.
 
         Raises:
-            UsageError: none has that name.
+            UsageError: none has that name, or several have.
         """
         if account is None:
-            return self.accounts
+            return self
         key = account_named(self.settings, account)
         if key is None:
-            names = ", ".join(str(known.settings.key) for known in self.accounts)
-            raise UsageError(f"--account: {account!r} is not configured; there is {names}")
-        return tuple(known for known in self.accounts if known.settings.key == key)
+            names = ", ".join(map(str, self.settings.account_keys))
+            raise UsageError(f"--account: {account!r} names none of the configured accounts, or several: {names}")
+        accounts = tuple(known for known in self.accounts if known.settings.key == key)
+        return replace(self, accounts=accounts, streams=tuple(s for s in self.streams if s.settings.key == key))
 
 
 @asynccontextmanager
@@ -121,17 +145,18 @@ async def beside(settings: Settings, clock: Clock) -> AsyncIterator[Beside]:
         await catalog.open_beside()
         await blank.open_beside()
         records = {AccountKey(r.vendor, r.name): r for r in await catalog.accounts.all()}
-        strangers = [account.key for account in settings.pan123 if account.key not in records]
+        strangers = [key for key in settings.account_keys if key not in records]
         unseen = await blank.accounts.enrol(strangers, now=now, watched_from=first_watched(now))
-        accounts = tuple(
-            Known(account, records[account.key], catalog)
-            if account.key in records
-            else Known(account, unseen[account.key], blank)
-            for account in settings.pan123
+
+        def known(key: AccountKey) -> tuple[AccountRecord, Catalog]:
+            return (records[key], catalog) if key in records else (unseen[key], blank)
+
+        accounts = tuple(Known(account, *known(account.key)) for account in settings.pan123)
+        streams = tuple(KnownStream(account, *known(account.key)) for account in settings.lexiang)
+        orphans = tuple(
+            r for key, r in records.items() if key not in settings.account_keys and r.orphan_acked_at is None
         )
-        configured = {account.key for account in settings.pan123}
-        orphans = tuple(r for key, r in records.items() if key not in configured and r.orphan_acked_at is None)
-        yield Beside(catalog, accounts, orphans, settings, now)
+        yield Beside(catalog, accounts, streams, orphans, settings, now)
     finally:
         await blank.close()
         await catalog.close()

@@ -18,6 +18,9 @@ STATE_STYLES = {
     "lost": "bold white on red",
     "acknowledged": "magenta",
     "orphaned": "yellow",
+    "backfilling": "yellow",
+    "covered": "green",
+    "suspect": "bold yellow",
 }
 
 

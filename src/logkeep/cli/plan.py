@@ -3,19 +3,27 @@
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
-from logkeep.cli.invocation import Beside, Invocation, Known, with_catalog
-from logkeep.cli.output import console, left, print_json
+from logkeep.catalog.records import StreamRecord
+from logkeep.cli.invocation import Beside, Invocation, Known, KnownStream, with_catalog
+from logkeep.cli.output import china, console, left, print_json
 from logkeep.daemon.alarm import last_came
 from logkeep.daemon.archiver import policy_of
 from logkeep.files.books import read_books
 from logkeep.files.plan import Ask, Moment, expected_calls, plan
 from logkeep.model import rfc3339
+from logkeep.records.plan import Moment as StreamMoment
+from logkeep.records.plan import Policy as StreamPolicy
+from logkeep.records.plan import plan as plan_stream
+from logkeep.records.stretch import Stretch
+from logkeep.vendors.lexiang.settings import STREAM
 
 NAME = "plan"
 
 Planned = tuple[Known, list[tuple[Ask, int]]]
+PlannedStream = tuple[KnownStream, tuple[Stretch, ...]]
 
 
 def command(
@@ -24,11 +32,14 @@ def command(
 ) -> None:
     """Show the spans that a poll would list now, why, and the API calls they take."""
     invocation: Invocation = context.obj
-    planned = with_catalog(invocation, _plan_all)
+    planned, streams = with_catalog(invocation, _plan_all)
     if json:
-        print_json({"accounts": [_account_json(known, asks) for known, asks in planned]})
+        accounts = [_account_json(known, asks) for known, asks in planned]
+        print_json({"accounts": accounts, "streams": [_stream_json(stream, reads) for stream, reads in streams]})
         return
     out, now = console(), invocation.clock.now()
+    for stream, reads in streams:
+        _show_stream(out, stream, reads)
     for known, asks in planned:
         calls = sum(count for _, count in asks)
         out.print(f"{known.settings.key}: {len(asks)} listings, about {calls} API calls", style="bold")
@@ -40,8 +51,34 @@ def command(
         out.print(table)
 
 
-async def _plan_all(opened: Beside) -> list[Planned]:
-    return [(known, await _plan(opened, known)) for known in opened.accounts]
+async def _plan_all(opened: Beside) -> tuple[list[Planned], list[PlannedStream]]:
+    files = [(known, await _plan(opened, known)) for known in opened.accounts]
+    return files, [(known, await _plan_stream(opened, known)) for known in opened.streams]
+
+
+async def _plan_stream(opened: Beside, known: KnownStream) -> tuple[Stretch, ...]:
+    account, zone, now = known.settings, opened.settings.schedule.zone, opened.now
+    stream = await known.stream() or StreamRecord(0, known.record.account_id, STREAM)
+    moment = StreamMoment(now, last_came(account.sweep, zone, now), last_came(account.deep_sweep, zone, now))
+    return plan_stream(stream, StreamPolicy(account.interval, account.lookback), moment).stretches
+
+
+def _show_stream(out: Console, known: KnownStream, stretches: tuple[Stretch, ...]) -> None:
+    out.print(f"{known.settings.key}: pages of {known.settings.per_page}, newest first", style="bold")
+    for stretch in stretches:
+        top = "now" if stretch.top is None else china(stretch.top)
+        bottom = "the oldest record" if stretch.bottom is None else china(stretch.bottom)
+        out.print(f"  from {top} back to {bottom}: {stretch.why}")
+
+
+def _stream_json(known: KnownStream, stretches: tuple[Stretch, ...]) -> dict[str, Any]:
+    return {
+        "vendor": known.settings.key.vendor,
+        "account": known.settings.key.name,
+        "stretches": [
+            {"from": rfc3339(stretch.bottom), "to": rfc3339(stretch.top), "why": stretch.why} for stretch in stretches
+        ],
+    }
 
 
 async def _plan(opened: Beside, known: Known) -> list[tuple[Ask, int]]:

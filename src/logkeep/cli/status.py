@@ -1,6 +1,6 @@
 """``logkeep status``: how every account stands, with a map of the last thirty days."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,8 @@ from logkeep.cli.output import STATE_STYLES, china, console, duration, left, pri
 from logkeep.files.ledger import expires_at
 from logkeep.files.plan import DANGER
 from logkeep.files.report import Standing, standing_json
-from logkeep.model import Hour, HourState, rfc3339
+from logkeep.model import CHINA, Hour, HourState, rfc3339
+from logkeep.records.report import StreamStanding, stream_standing_json
 from logkeep.store.lock import StorageLock
 
 NAME = "status"
@@ -28,6 +29,7 @@ _MARKS = {
     HourState.ACKNOWLEDGED: "x",
 }
 _DAYS = 31
+_BARS = ".▁▂▃▄▅▆▇█"
 
 
 def command(
@@ -37,18 +39,20 @@ def command(
     """Show hours by state, files, what expires next, and a map of 30 days by 24 hours."""
     invocation: Invocation = context.obj
 
-    async def look(opened: Beside) -> tuple[list[Standing], dict[str, Any]]:
+    async def look(opened: Beside) -> tuple[list[Standing], list[StreamStanding], dict[str, Any]]:
         stands = [await opened.standing(known) for known in opened.accounts]
+        streams = [await opened.stream_standing(known) for known in opened.streams]
         lock = StorageLock(opened.settings.storage.path / ".logkeep" / "lock")
         whole = {
             "now": rfc3339(opened.now),
             "keeper": lock.holder() if lock_exists(opened) else None,
             "accounts": [standing_json(stand) for stand in stands],
+            "streams": [stream_standing_json(stream) for stream in streams],
             "orphans": [f"{orphan.vendor}/{orphan.name}" for orphan in opened.orphans],
         }
-        return stands, whole
+        return stands, streams, whole
 
-    stands, whole = with_catalog(invocation, look)
+    stands, streams, whole = with_catalog(invocation, look)
     if json:
         print_json(whole)
         return
@@ -57,6 +61,8 @@ def command(
     out.print("kept by " + keeper if keeper else "no daemon is running", style=None if keeper else "yellow")
     for stand in stands:
         _show(out, stand, invocation)
+    for stream in streams:
+        _show_stream(out, stream, invocation)
     for orphan in whole["orphans"]:
         out.print(f"{orphan}: in the catalog, not in the configuration", style="yellow")
 
@@ -92,6 +98,43 @@ def _show(out: Console, stand: Standing, invocation: Invocation) -> None:
     table.add_row("gaps", Text(str(len(stand.gaps)), style="red") if stand.gaps else "none")
     out.print(table)
     out.print(heat_map(stand, Hour.of(now)))
+
+
+def _show_stream(out: Console, stand: StreamStanding, invocation: Invocation) -> None:
+    stream, account, now = stand.stream, stand.account, invocation.clock.now()
+    out.print()
+    out.print(Text(f"{stand.key}  {stand.name}", style="bold"))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    state = Text(stand.state.value, style=STATE_STYLES[stand.state.value])
+    table.add_row("state", state.append(f": {stand.reason}" if stand.reason else ""))
+    table.add_row("archived", f"{stand.records} records in {stand.segments} segments, {size(stand.bytes)}")
+    if stream is not None:
+        table.add_row("read up to", china(stream.mark))
+        for part in stream.covered:
+            since = "the oldest record" if part.start is None else china(part.start)
+            table.add_row("covered", f"{since} .. {china(part.end)}")
+        confirmed = "not yet" if stream.confirmed_at is None else china(stream.confirmed_at)
+        table.add_row("whole history confirmed", confirmed)
+    if stand.oddities:
+        table.add_row("oddities", ", ".join(f"{count} {kind}" for kind, count in sorted(stand.oddities.items())))
+    table.add_row("token expires", china(stand.token.expires_at if stand.token is not None else None))
+    if account.trouble is not None:
+        table.add_row("trouble", Text(f"{account.trouble.reason} (since {china(account.trouble.since)})", style="red"))
+    table.add_row("gaps", Text(str(len(stand.gaps)), style="red") if stand.gaps else "none")
+    out.print(table)
+    out.print(day_bars(stand, now))
+
+
+def day_bars(stand: StreamStanding, now: datetime) -> Text:
+    """A mark for each of the last thirty days, the taller the more records it has."""
+    today = now.astimezone(CHINA).date()
+    days = [today - timedelta(days=ago) for ago in range(_DAYS - 1, -1, -1)]
+    counts = [stand.days.get(day.isoformat(), 0) for day in days]
+    most = max(*counts, 1)
+    bars = "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] for count in counts)
+    picture = Text("    records a day  ", style="dim")
+    picture.append(bars, style="green")
+    return picture.append(f"  {days[0]:%m-%d} .. {days[-1]:%m-%d}, at most {max(counts)}", style="dim")
 
 
 def heat_map(stand: Standing, current: Hour) -> Text:

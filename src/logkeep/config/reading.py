@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,14 +12,22 @@ from logkeep.config.sections import CommonSettings, Section
 from logkeep.config.sources import Sources
 from logkeep.config.values import Name, Reading, parse_flag
 from logkeep.config.wording import KeyPath, show, suggestion
+from logkeep.model import AccountKey
 
 SectionT = TypeVar("SectionT", bound=Section)
 
 
 class AccountSettings(Section):
-    """What accounts of every vendor have."""
+    """What accounts of every vendor have. A vendor's own class says which vendor it is."""
+
+    vendor: ClassVar[str]
 
     name: Name
+
+    @property
+    def key(self) -> AccountKey:
+        """How the catalog and the archive know this account."""
+        return AccountKey(self.vendor, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -28,8 +29,15 @@ from logkeep.files.run import FileRun, Pass
 from logkeep.model import AccountKey
 from logkeep.observe.logging import redactor
 from logkeep.queue.inline import InlineQueue
+from logkeep.records.account import Pass as RecordPass
+from logkeep.records.account import RecordAccount
+from logkeep.records.plan import Policy as RecordPolicy
+from logkeep.records.reconcile import reconcile_records
+from logkeep.records.run import RecordRun
 from logkeep.store.local import LocalStore
 from logkeep.store.lock import StorageLock
+from logkeep.vendors.lexiang.client import LexiangClient
+from logkeep.vendors.lexiang.settings import STREAM, LexiangSettings
 from logkeep.vendors.pace import Pace
 from logkeep.vendors.pan123.client import Pan123Client
 from logkeep.vendors.pan123.settings import Pan123Settings
@@ -37,6 +45,9 @@ from logkeep.vendors.settings import Settings
 from logkeep.vendors.token_rules import credential_key
 
 log = structlog.stdlib.get_logger("logkeep.daemon")
+
+RECORDS_BYTES = 16 * 2**20
+"""Room that is looked for before records are written: more than a batch of them ever takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,26 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptStream:
+    """One record stream at work, with its interval and the cron lines that call for deeper looks."""
+
+    run: RecordRun
+    interval: timedelta
+    sweep: str
+    deep_sweep: str
+    zone: ZoneInfo
+
+    def begin_pass(self, cause: str, now: datetime, *, news_after: timedelta | None = None) -> RecordPass:
+        """A pass that reads what is due; see ``records.account.Pass`` for ``news_after``."""
+        return RecordPass(
+            cause,
+            sweep_since=last_came(self.sweep, self.zone, now),
+            deep_since=last_came(self.deep_sweep, self.zone, now),
+            news_after=news_after,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Archiver:
     """An open storage with its catalog, vendors and workers."""
 
@@ -70,6 +101,7 @@ class Archiver:
     publisher: Publisher
     deliveries: Deliveries
     accounts: tuple[Kept, ...]
+    streams: tuple[KeptStream, ...]
 
     @asynccontextmanager
     async def working(self, drain: timedelta) -> AsyncIterator[None]:
@@ -102,6 +134,7 @@ async def open_archiver(settings: Settings, clock: Clock, rng: random.Random) ->
         stack.push_async_callback(store.close)
         stack.enter_context(StorageLock(lock_path(settings)))
         catalog = await _open_catalog(settings, store, stack)
+        await reconcile_records(catalog, store, clock)
         await reconcile(catalog, store, clock)
         room = Room(store, settings.storage.min_free, clock)
         catalog.database.on_full = room.give_up_reserve
@@ -127,8 +160,10 @@ async def open_archiver(settings: Settings, clock: Clock, rng: random.Random) ->
             rng=rng,
         )
         await deliveries.open()
+        await _enrol(settings, catalog, clock)
         accounts = await _open_accounts(settings, catalog, deliveries, clock, rng, stack)
-        yield Archiver(settings, clock, store, catalog, room, queue, publisher, deliveries, accounts)
+        streams = await _open_streams(settings, catalog, store, room, clock, rng, stack)
+        yield Archiver(settings, clock, store, catalog, room, queue, publisher, deliveries, accounts, streams)
 
 
 async def _open_catalog(settings: Settings, store: LocalStore, stack: AsyncExitStack) -> Catalog:
@@ -145,6 +180,11 @@ async def _open_catalog(settings: Settings, store: LocalStore, stack: AsyncExitS
     return catalog
 
 
+async def _enrol(settings: Settings, catalog: Catalog, clock: Clock) -> None:
+    now = clock.now()
+    await catalog.accounts.enrol(settings.account_keys, now=now, watched_from=first_watched(now))
+
+
 async def _open_accounts(
     settings: Settings,
     catalog: Catalog,
@@ -153,19 +193,51 @@ async def _open_accounts(
     rng: random.Random,
     stack: AsyncExitStack,
 ) -> tuple[Kept, ...]:
-    now = clock.now()
-    keys = [account.key for account in settings.pan123]
-    records = await catalog.accounts.enrol(keys, now=now, watched_from=first_watched(now))
-    paces = shared_paces(settings, clock)
+    numbers = await _numbers(catalog)
+    paces = shared_paces(settings.pan123, clock)
     accounts = []
     for account in settings.pan123:
         client = pan123_client(settings, account, catalog, clock, rng, paces[credential_of(account)])
         await client.open()
         stack.push_async_callback(client.close)
-        known = FileAccount(account.key, records[account.key].account_id, policy_of(account), account.page_size, client)
+        known = FileAccount(account.key, numbers[account.key], policy_of(account), account.page_size, client)
         run = FileRun(known, catalog, deliveries, clock)
         accounts.append(Kept(run, account.poll, account.sweep, settings.schedule.zone))
     return tuple(accounts)
+
+
+async def _open_streams(
+    settings: Settings,
+    catalog: Catalog,
+    store: LocalStore,
+    room: Room,
+    clock: Clock,
+    rng: random.Random,
+    stack: AsyncExitStack,
+) -> tuple[KeptStream, ...]:
+    numbers = await _numbers(catalog)
+    paces = shared_paces(settings.lexiang, clock)
+    streams = []
+    for account in settings.lexiang:
+        client = lexiang_client(settings, account, catalog, clock, rng, paces[credential_of(account)])
+        await client.open()
+        stack.push_async_callback(client.close)
+        stream = await catalog.streams.enrol(numbers[account.key], STREAM)
+        policy = RecordPolicy(account.interval, account.lookback)
+        known = RecordAccount(account.key, stream.account_id, stream.stream_id, policy, account.per_page, client)
+        run = RecordRun(known, catalog=catalog, store=store, clock=clock, admit=partial(_admit_records, room))
+        streams.append(KeptStream(run, account.interval, account.sweep, account.deep_sweep, settings.schedule.zone))
+    return tuple(streams)
+
+
+async def _numbers(catalog: Catalog) -> dict[AccountKey, int]:
+    return {AccountKey(a.vendor, a.name): a.account_id for a in await catalog.accounts.all()}
+
+
+async def _admit_records(room: Room) -> None:
+    """Records are small, but what is to stay free stays free."""
+    await room.admit("records", RECORDS_BYTES)
+    room.release("records")
 
 
 def policy_of(account: Pan123Settings) -> Policy:
@@ -205,17 +277,16 @@ def fetch_limits(settings: Settings) -> FetchLimits:
     )
 
 
-def credential_of(account: Pan123Settings) -> str:
+def credential_of(account: Pan123Settings | LexiangSettings) -> str:
     """The name of an account's credential in the catalog."""
-    return credential_key(
-        account.key.vendor, account.base_url, account.client_id, account.client_secret.get_secret_value()
-    )
+    name, secret = account.credential
+    return credential_key(account.key.vendor, account.base_url, name, secret.get_secret_value())
 
 
-def shared_paces(settings: Settings, clock: Clock) -> dict[str, Pace]:
+def shared_paces(accounts: Iterable[Pan123Settings | LexiangSettings], clock: Clock) -> dict[str, Pace]:
     """One pace for each credential, however many accounts use it; the slowest of them sets it."""
     slowest: dict[str, float] = {}
-    for account in settings.pan123:
+    for account in accounts:
         credential, rate = credential_of(account), account.requests_per_second
         slowest[credential] = min(rate, slowest.get(credential, rate))
     return {credential: Pace(per_second=rate, clock=clock) for credential, rate in slowest.items()}
@@ -249,7 +320,33 @@ def pan123_client(
     )
 
 
+def lexiang_client(
+    settings: Settings,
+    account: LexiangSettings,
+    catalog: Catalog,
+    clock: Clock,
+    rng: random.Random,
+    pace: Pace | None = None,
+) -> LexiangClient:
+    """A client whose token lives in the catalog, shared by everything that uses it."""
+    return LexiangClient(
+        account_name=account.name,
+        app_key=account.app_key,
+        app_secret=account.app_secret,
+        base_url=account.base_url,
+        requests_per_second=account.requests_per_second,
+        pace=pace,
+        token_store=catalog.tokens,
+        clock=clock,
+        rng=rng,
+        allow_http=settings.download.allow_http,
+        allow_private_addresses=settings.download.allow_private_addresses,
+        proxy=proxy(settings),
+        hide=redactor().hide,
+    )
+
+
 def account_named(settings: Settings, text: str) -> AccountKey | None:
-    """The configured account that ``name`` or ``vendor/name`` means, None when there is none such."""
-    keys = [account.key for account in settings.pan123]
-    return next((key for key in keys if text in (key.name, str(key))), None)
+    """The configured account that ``name`` or ``vendor/name`` means, None when there is none such, or not just one."""
+    found = [key for key in settings.account_keys if text in (key.name, str(key))]
+    return found[0] if len(found) == 1 else None

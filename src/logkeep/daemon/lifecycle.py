@@ -8,24 +8,39 @@ shutdown cancels its own jobs.
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from logkeep.clock import Clock
 from logkeep.daemon.alarm import trigger
-from logkeep.daemon.archiver import Archiver, Kept, open_archiver, patience_of
+from logkeep.daemon.archiver import Archiver, Kept, KeptStream, open_archiver, patience_of
 from logkeep.daemon.lookout import Lookout
 from logkeep.errors import HomeError
 from logkeep.files.report import standing
+from logkeep.model import AccountKey
+from logkeep.records.report import stream_standing
+from logkeep.vendors.lexiang.settings import STREAM
 from logkeep.vendors.settings import Settings
 from logkeep.web.server import WebServer
 
 log = structlog.stdlib.get_logger("logkeep.daemon")
+
+
+class Next(Enum):
+    """When a pass is followed by the next one."""
+
+    AT_ALARM = auto()
+    SOON = auto()
+    AT_ONCE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,8 @@ async def run_daemon(settings: Settings, clock: Clock, rng: random.Random) -> No
         async with daemon.listening(), archiver.working(settings.daemon.drain), asyncio.TaskGroup() as tasks:
             keeping = [tasks.create_task(work, name="keep") for work in daemon.work()]
             with daemon.scheduled():
-                log.info("ready", accounts=len(archiver.accounts), storage=str(settings.storage.path))
+                accounts = len(archiver.accounts) + len(archiver.streams)
+                log.info("ready", accounts=accounts, storage=str(settings.storage.path))
                 await stop.wait()
             log.info("stopping", drain_s=settings.daemon.drain.total_seconds())
             for task in keeping:
@@ -74,13 +90,20 @@ class Daemon:
         self._archiver = archiver
         self._rng = rng
         self._rhythm = rhythm or Rhythm()
-        self._alarms = {str(kept.run.account.key): asyncio.Event() for kept in archiver.accounts}
+        keys = [kept.run.account.key for kept in archiver.accounts] + [
+            kept.run.account.key for kept in archiver.streams
+        ]
+        self._alarms = {str(key): asyncio.Event() for key in keys}
         self._lookout = Lookout(archiver.settings.alerts.unreachable_after)
         self._scheduler = AsyncIOScheduler(timezone=archiver.settings.schedule.zone)
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """One endless coroutine for each account, and one that watches the disk."""
-        return [self._watch_the_disk(), *(self._keep(kept) for kept in self._archiver.accounts)]
+        files = [self._keep(kept.run.account.key, partial(self._pass, kept)) for kept in self._archiver.accounts]
+        records = [
+            self._keep(kept.run.account.key, partial(self._stream_pass, kept)) for kept in self._archiver.streams
+        ]
+        return [self._watch_the_disk(), *files, *records]
 
     def ring(self) -> None:
         """Call for a pass over every account; one that is under way is followed by one more, however often it rang."""
@@ -91,21 +114,26 @@ class Daemon:
     def scheduled(self) -> Iterator[None]:
         """The alarm clock runs: each cron line of each account sets that account's alarm."""
         for kept in self._archiver.accounts:
-            account = str(kept.run.account.key)
-            for name, cron in (("poll", kept.poll), ("sweep", kept.sweep)):
-                self._scheduler.add_job(
-                    self._alarms[account].set,
-                    trigger(cron, kept.zone),
-                    id=f"{name} {account}",
-                    misfire_grace_time=None,  # the default drops an alarm that comes late
-                    coalesce=True,
-                    max_instances=1,
-                )
+            self._set_alarms(kept.run.account.key, [trigger(cron, kept.zone) for cron in (kept.poll, kept.sweep)])
+        for stream in self._archiver.streams:
+            looks = [trigger(cron, stream.zone) for cron in (stream.sweep, stream.deep_sweep)]
+            self._set_alarms(stream.run.account.key, [IntervalTrigger(seconds=stream.interval.total_seconds()), *looks])
         self._scheduler.start()
         try:
             yield
         finally:
             self._scheduler.shutdown(wait=False)
+
+    def _set_alarms(self, key: AccountKey, triggers: Iterable[BaseTrigger]) -> None:
+        for number, when in enumerate(triggers):
+            self._scheduler.add_job(
+                self._alarms[str(key)].set,
+                when,
+                id=f"{key} {number}",
+                misfire_grace_time=None,  # the default drops an alarm that comes late
+                coalesce=True,
+                max_instances=1,
+            )
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -122,41 +150,56 @@ class Daemon:
         finally:
             await server.close()
 
-    async def _keep(self, kept: Kept) -> None:
-        """Pass after pass: at the start, at each alarm, and soon again after trouble."""
-        alarm = self._alarms[str(kept.run.account.key)]
-        cause = "start"
+    async def _keep(self, key: AccountKey, make_pass: Callable[[str], Awaitable[Next]]) -> None:
+        """Pass after pass: at the start, at each alarm, at once where one asks for it, soon again after trouble."""
+        alarm, cause = self._alarms[str(key)], "start"
         while True:
             alarm.clear()
-            sound = await self._pass(kept, cause)
             try:
-                await asyncio.wait_for(alarm.wait(), None if sound else self._rhythm.again_after_s)
+                await self._storage_is_there()
+                then = await make_pass(cause)
+            except HomeError as error:
+                log.error("pass_failed", account=str(key), reason=str(error))  # noqa: TRY400 - no traceback
+                then = Next.SOON
+            if then is Next.AT_ONCE:
+                cause = "again"
+                continue
+            try:
+                await asyncio.wait_for(alarm.wait(), self._rhythm.again_after_s if then is Next.SOON else None)
             except TimeoutError:
                 cause = "again"
             else:
                 cause = "alarm"
                 await asyncio.sleep(self._rng.uniform(0, self._rhythm.jitter_s))
 
-    async def _pass(self, kept: Kept, cause: str) -> bool:
-        """One pass; whether it ended without trouble."""
+    async def _pass(self, kept: Kept, cause: str) -> Next:
+        """One pass over the files of an account."""
         archiver, clock = self._archiver, self._archiver.clock
-        try:
-            await self._storage_is_there()
-            passing = await kept.run.run(kept.begin_pass(cause, clock.now()))
-            account = next(a for a in archiver.settings.pan123 if a.key == kept.run.account.key)
-            now = clock.now()
-            stands = await standing(
-                archiver.catalog,
-                await archiver.catalog.accounts.get(kept.run.account.account_id),
-                now=now,
-                settle=account.settle,
-                patience=patience_of(account, kept.zone, now),
-            )
-        except HomeError as error:
-            log.error("pass_failed", account=str(kept.run.account.key), reason=str(error))  # noqa: TRY400 - no traceback
-            return False
+        passing = await kept.run.run(kept.begin_pass(cause, clock.now()))
+        account = next(a for a in archiver.settings.pan123 if a.key == kept.run.account.key)
+        now = clock.now()
+        stands = await standing(
+            archiver.catalog,
+            await archiver.catalog.accounts.get(kept.run.account.account_id),
+            now=now,
+            settle=account.settle,
+            patience=patience_of(account, kept.zone, now),
+        )
         self._lookout.look(stands, now)
-        return passing.error is None
+        return Next.AT_ALARM if passing.error is None else Next.SOON
+
+    async def _stream_pass(self, kept: KeptStream, cause: str) -> Next:
+        """One pass over a record stream; while it reads history it looks for news at each interval."""
+        catalog, now = self._archiver.catalog, self._archiver.clock.now()
+        passing = await kept.run.run(kept.begin_pass(cause, now, news_after=kept.interval))
+        record = await catalog.accounts.get(kept.run.account.account_id)
+        now = self._archiver.clock.now()
+        self._lookout.look_at_stream(
+            await stream_standing(catalog, record, STREAM, now=now, interval=kept.interval), now
+        )
+        if passing.error is not None:
+            return Next.SOON
+        return Next.AT_ONCE if passing.cut else Next.AT_ALARM
 
     async def _storage_is_there(self) -> None:
         """Wait until the storage is the one that was opened; nothing is asked of a vendor meanwhile."""

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from logkeep.catalog.records import AccountRecord
 from logkeep.files.ledger import expires_at
 from logkeep.files.plan import DANGER
 from logkeep.files.report import Standing
-from logkeep.model import HourState
+from logkeep.model import HourState, StreamState, rfc3339
+from logkeep.records.report import StreamStanding
 
 log = structlog.stdlib.get_logger("logkeep.daemon")
 
@@ -24,8 +26,18 @@ class Lookout:
 
     def look(self, standing: Standing, now: datetime) -> None:
         """Compare how an account stands with what was told of it."""
-        account = str(standing.key)
-        current = self._worries(standing, now)
+        worries = self._worries(standing, now) | self._trouble(standing.books.account, now)
+        self._tell(str(standing.key), worries)
+
+    def look_at_stream(self, standing: StreamStanding, now: datetime) -> None:
+        """The same for a record stream: it is behind, or something in it has to be read again and was not yet."""
+        worries: dict[str, dict[str, object]] = {}
+        behind = [gap for gap in standing.gaps if gap.state == StreamState.FAILED]
+        if behind:
+            worries["stream_behind"] = {"since": rfc3339(behind[0].start), "reason": behind[0].reason}
+        self._tell(str(standing.key), worries | self._trouble(standing.account, now))
+
+    def _tell(self, account: str, current: dict[str, dict[str, object]]) -> None:
         told = self.told.setdefault(account, set())
         for worry in sorted(current.keys() - told):
             log.error(worry, account=account, **current[worry])
@@ -33,7 +45,8 @@ class Lookout:
             log.info("danger_over", account=account, danger=worry)
         self.told[account] = set(current)
 
-    def _worries(self, standing: Standing, now: datetime) -> dict[str, dict[str, object]]:
+    @staticmethod
+    def _worries(standing: Standing, now: datetime) -> dict[str, dict[str, object]]:
         worries: dict[str, dict[str, object]] = {}
         lacking = [judged.hour for judged in standing.ledger if judged.state in (HourState.PENDING, HourState.FAILED)]
         for event, within in (("hours_endangered", DANGER), ("hours_about_to_expire", LAST_DAY)):
@@ -45,7 +58,10 @@ class Lookout:
                     "expires_at": expires_at(near[0]).isoformat(),
                     "hint": "run `logkeep gaps` for the reasons",
                 }
-        trouble = standing.books.account.trouble
-        if trouble is not None and now - trouble.since >= self.unreachable_after:
-            worries["vendor_long_unreachable"] = {"since": trouble.since.isoformat(), "reason": trouble.reason}
         return worries
+
+    def _trouble(self, account: AccountRecord, now: datetime) -> dict[str, dict[str, object]]:
+        trouble = account.trouble
+        if trouble is None or now - trouble.since < self.unreachable_after:
+            return {}
+        return {"vendor_long_unreachable": {"since": trouble.since.isoformat(), "reason": trouble.reason}}

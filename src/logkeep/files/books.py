@@ -8,9 +8,9 @@ import structlog
 
 from logkeep.catalog.catalog import Catalog
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord
-from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, RETENTION, Judged, assess, losses
+from logkeep.files.ledger import GRACE, RETENTION, Judged, assess, losses
 from logkeep.files.plan import Moment
-from logkeep.model import Hour, runs
+from logkeep.model import CLOCK_TOLERANCE, Hour, runs
 
 log = structlog.stdlib.get_logger("logkeep.files")
 

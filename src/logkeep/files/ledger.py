@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from logkeep.catalog.records import AccountRecord, FileFacts, HourRecord
-from logkeep.model import Hour, HourState
+from logkeep.model import CLOCK_TOLERANCE, Hour, HourState
 
 RETENTION = timedelta(days=30)
 """The vendor lists and serves the last 30 days (official page, read 2025-06-28)."""
 GRACE = timedelta(hours=24)
 """How far beyond the retention an hour may still be had: the vendor's edge is not documented to the hour."""
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""Beyond this difference to the vendor's ``Date`` no hour is declared lost."""
 
 
 def expires_at(hour: Hour) -> datetime:

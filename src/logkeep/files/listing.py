@@ -2,25 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from logkeep.catalog.catalog import Catalog
+from logkeep.catalog.contact import Contact
 from logkeep.catalog.records import AccountRecord, Changes, FileRecord, HourRecord, ListingRecord
 from logkeep.clock import Clock
 from logkeep.errors import SpanRefused, UnreadableReply, VendorError
 from logkeep.files.evidence import Listing, absorb, contradicted, fail, glimpse
-from logkeep.files.ledger import CLOCK_TOLERANCE, first_watched
+from logkeep.files.ledger import first_watched
 from logkeep.files.pages import Broken, PageRequest, Step, Walk
 from logkeep.files.plan import Ask, Policy, span_limit
-from logkeep.model import AccountKey, Hour, ListedFile, Span
+from logkeep.model import CLOCK_TOLERANCE, AccountKey, Hour, ListedFile, Span
 from logkeep.vendors.port import FileVendor
 
 log = structlog.stdlib.get_logger("logkeep.files")
-
-_SKEW_MOVED_S = 5.0
-_ANSWERED_EVERY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,12 @@ class Lister:
         self._catalog = catalog
         self._clock = clock
         self._log = log.bind(account=str(account.key))
-        self.skew: timedelta | None = None
+        self.contact = Contact(catalog.accounts, account.account_id, account.key, clock)
         self._fullest = 0
 
     def now(self) -> datetime:
         """The vendor's time where this host's clock is off, this host's otherwise."""
-        off = self.skew if self.skew is not None and abs(self.skew) > CLOCK_TOLERANCE else timedelta()
-        return self._clock.now() + off
+        return self.contact.now()
 
     async def list(self, ask: Ask) -> Listed:
         """List one span and record it; where it fails, the hours that lack evidence bear the reason."""
@@ -161,20 +158,10 @@ class Lister:
         await self._catalog.accounts.limit_span(self._account.account_id, hours, now=self.now())
 
     async def _answered(self, skew_s: float | None) -> None:
-        """The vendor answered: trouble ends, and its clock is compared with ours."""
-        known, now = await self._known(), self._clock.now()
-        if known.trouble is not None:
-            self._log.info("vendor_recovered", after=known.trouble.kind.value, since=known.trouble.since.isoformat())
-        if skew_s is not None:
-            if abs(skew_s) > CLOCK_TOLERANCE.total_seconds() and self.skew is None:
-                self._log.error("clock_differs", vendor_minus_host_s=round(skew_s), hint="set this host's clock")
-            self.skew = timedelta(seconds=skew_s)
-            if known.answered_at is None and abs(self.skew) > CLOCK_TOLERANCE:
-                await self._catalog.accounts.watch_from(known.account_id, first_watched(self.now()))
-        moved = skew_s is not None and (known.skew_s is None or abs(known.skew_s - skew_s) > _SKEW_MOVED_S)
-        old = known.answered_at is None or now - known.answered_at > _ANSWERED_EVERY
-        if known.trouble is not None or moved or old:
-            await self._catalog.accounts.answered(self._account.account_id, at=now, skew_s=skew_s)
+        """The vendor answered; at its first answer ever, its clock says which hours are still to be had."""
+        known, skew = await self.contact.answered(skew_s), self.contact.skew
+        if known.answered_at is None and skew is not None and abs(skew) > CLOCK_TOLERANCE:
+            await self._catalog.accounts.watch_from(known.account_id, first_watched(self.now()))
 
     async def _known(self) -> AccountRecord:
         return await self._catalog.accounts.get(self._account.account_id)

@@ -27,8 +27,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from logkeep.catalog.records import AccountRecord, FileFacts, FileRecord, HourRecord
-from logkeep.files.ledger import CLOCK_TOLERANCE, GRACE, NO_FILES, RETENTION, TWO_LOOKS, expires_at, may_be_gone_from
-from logkeep.model import Hour, Span, runs
+from logkeep.files.ledger import GRACE, NO_FILES, RETENTION, TWO_LOOKS, expires_at, may_be_gone_from
+from logkeep.model import CLOCK_TOLERANCE, Hour, Span, runs
 
 DANGER = timedelta(days=5)
 """An hour this close to its deletion gets a last provable look, and an alert if anything of it is missing."""

@@ -11,10 +11,9 @@ from datetime import datetime
 import structlog
 
 from logkeep.catalog.catalog import Catalog
-from logkeep.catalog.records import RunRecord, TroubleKind
+from logkeep.catalog.records import RunRecord
 from logkeep.clock import Clock
 from logkeep.errors import (
-    FatalVendorError,
     HomeError,
     RetriableVendorError,
     SkippableVendorError,
@@ -79,17 +78,18 @@ class FileRun:
         try:
             await self._list_what_is_due(passing, lister)
         except (VendorError, HomeError) as error:
-            await self._stop_listing(passing, error)
+            await self._stop_listing(passing, lister, error)
         await passing.batch.settled()
         try:
             await self._renew_addresses(passing, lister)
         except (VendorError, HomeError) as error:
-            await self._stop_listing(passing, error)
+            await self._stop_listing(passing, lister, error)
         await passing.batch.settled()
         passing.error = passing.batch.trouble or passing.error
-        if lister.skew is not None:
+        skew = lister.contact.skew
+        if skew is not None:
             settle = self.account.policy.settle
-            await close_books(self._catalog, account_id, now=lister.now(), skew=lister.skew, settle=settle)
+            await close_books(self._catalog, account_id, now=lister.now(), skew=skew, settle=settle)
         run = RunRecord(
             run_id=run_id,
             account_id=account_id,
@@ -190,14 +190,8 @@ class FileRun:
                 spans[record.seen_in] = None
         return [*cover(hours, 1), *spans]
 
-    async def _stop_listing(self, passing: Pass, error: VendorError | HomeError) -> None:
-        """Remember why the account gets nowhere; say it when it begins, not every time."""
+    async def _stop_listing(self, passing: Pass, lister: Lister, error: VendorError | HomeError) -> None:
+        """Remember why the account gets nowhere."""
         passing.error = passing.error or error
-        if isinstance(error, HomeError):
-            return
-        kind = TroubleKind.CREDENTIALS if isinstance(error, FatalVendorError) else TroubleKind.UNREACHABLE
-        account_id = self.account.account_id
-        before = (await self._catalog.accounts.get(account_id)).trouble
-        await self._catalog.accounts.trouble(account_id, kind, str(error), now=self._clock.now())
-        if before is None or before.kind is not kind:
-            self._log.error("vendor_trouble", kind=kind.value, reason=str(error))
+        if isinstance(error, VendorError):
+            await lister.contact.failed(error)

@@ -1,13 +1,14 @@
 """Faults on demand: armed one by one, or drawn from a seed.
 
 A fault is a plain value that says where it strikes, what happens, and how often. What a kind does on the wire is told
-by the tables of the servers (``pan123.api_faults``, ``pan123.download_faults``, ``pan123.delivery_faults``); a kind
-that no table knows is refused when it is armed, so a test cannot pass because its fault never existed.
+by the tables of the servers (``exchange`` for all, ``lexiang.api_faults``, and of ``pan123``: ``api_faults``,
+``download_faults``, ``delivery_faults``); a kind that no table knows is refused when it is armed, so a test cannot pass
+because its fault never existed.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -22,18 +23,19 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        where: ``token``, ``list``, ``download``, ``user`` or ``traffic``.
+        where: ``token``, ``list``, ``download``, ``user`` or ``traffic``; at Lexiang ``token`` or ``logs``.
         kind: what happens; the names of the servers' tables.
         times: how many matching requests it strikes; None means all of them.
         after: how many matching requests pass unharmed first.
         match: any further condition on the request.
         file_id: strike only this file's downloads.
         page: strike only this page of a listing.
-        client_id: strike only this account.
+        client_id: strike only this account (at Lexiang its app_key).
         status: HTTP status, where the kind leaves a choice.
         code: envelope code, where the kind leaves a choice.
         message: envelope message, where the kind leaves a choice.
         retry_after: value of a ``Retry-After`` header; None sends none.
+        headers: further headers of the answer, where the kind makes one of its own.
         at: byte offset at which it happens, or bytes to add; None takes the middle, or the kind's own default.
         hops: redirects before the content is served.
         to: where a redirect leads: ``self``, ``loop``, ``http``, ``private``, ``host``, ``relative`` or ``file``.
@@ -54,6 +56,7 @@ class Fault:
     code: int | None = None
     message: str | None = None
     retry_after: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     at: int | None = None
     hops: int = 1
     to: str = "self"

@@ -1,7 +1,12 @@
-"""Time that runs faster than the host's."""
+"""The time that a cloud goes by: the host's, or one that runs faster."""
 
 from datetime import UTC, datetime
 from time import monotonic
+
+
+def utc_now() -> datetime:
+    """The host's time."""
+    return datetime.now(UTC)
 
 
 class TimeLapse:
@@ -9,7 +14,7 @@ class TimeLapse:
 
     def __init__(self, speed: float, start: datetime | None = None) -> None:
         self.speed = speed
-        self._start = start or datetime.now(UTC)
+        self._start = start or utc_now()
         self._began_s = monotonic()
 
     def __call__(self) -> datetime:

@@ -10,6 +10,7 @@ from typing import Any
 
 KEPT_REQUESTS = 50_000
 KEPT_HEADERS = (
+    "Accept",
     "Accept-Encoding",
     "Authorization",
     "Content-Type",
@@ -27,7 +28,7 @@ KEPT_HEADERS = (
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request. ``kind`` is token, list, download, user, traffic or other.
+    """One request. ``kind`` is token, list, logs, download, user, traffic or other.
 
     ``status`` is the HTTP status sent, None while the answer is being made or when the connection was cut before it.
     ``code`` is the envelope's code where an honest envelope was made. ``fault`` names what was injected.
@@ -50,7 +51,7 @@ class Request:
     def page(self) -> int | None:
         """The page asked for, where one was."""
         try:
-            return int(self.params["pageNum"])
+            return int(self.params["page"] if "page" in self.params else self.params["pageNum"])
         except (KeyError, TypeError, ValueError):
             return None
 

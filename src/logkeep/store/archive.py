@@ -1,4 +1,4 @@
-"""The archive's tree of immutable files, on a local disk: publishing into it and reading from it.
+"""The archive's tree of immutable files, on a local disk: publishing into it, reading from it, and removing.
 
 Publishing an object is: make its folders, look whether something lies there already, rename, sync the folder. The
 rename is atomic, so a reader sees all of an object or nothing; the sync makes it survive a power cut. ``rename`` would
@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from logkeep.errors import StorageError
@@ -65,6 +65,32 @@ class Archive:
             if fd is None:
                 raise StorageError(f"cannot read {shown(self._root / path)}: there is no such file")
             return read_block(fd, offset_bytes)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove the files at these paths, then sync every folder they were in: durable when this returns.
+
+        The folder of a file that is gone already is synced as well: whoever removed it may have been killed before.
+        """
+        split = [folders.checked_parts(path) for path in paths]
+        for path, parts in zip(paths, split, strict=True):
+            with (
+                told_as_storage_error("remove", self._root / path),
+                folders.opened(self._staging),  # missing on an unmounted disk, where nothing is gone
+                folders.opened(self._root) as root_fd,
+            ):
+                self._remove_one(root_fd, parts)
+        for parts in {parts[:-1] for parts in split}:
+            with (
+                told_as_storage_error("sync the folder", self._root.joinpath(*parts)),
+                suppress(FileNotFoundError),
+            ):
+                folders.sync(self._root.joinpath(*parts))
+
+    @staticmethod
+    def _remove_one(root_fd: int, parts: tuple[str, ...]) -> None:
+        with suppress(FileNotFoundError), folders.opened_below(root_fd, parts[:-1], folders.enter) as parent_fd:
+            os.close(folders.open_regular(parent_fd, parts[-1]))
+            os.unlink(parts[-1], dir_fd=parent_fd)
 
     @contextmanager
     def _opened(self, path: str, operation: str) -> Iterator[int | None]:

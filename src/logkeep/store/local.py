@@ -159,6 +159,11 @@ class LocalStore:
         finally:
             stop.set()
 
+    async def remove(self, paths: Sequence[str]) -> None:
+        """Remove archived objects, durably together: one hop for all; see the port."""
+        if paths:
+            await in_thread(partial(self._archive.remove, tuple(paths)))
+
     async def close(self) -> None:
         """Nothing is held open; the store can be opened again."""
 

@@ -128,6 +128,15 @@ class Store(Protocol):
         """SHA-256 (hex) of an archived object, None when there is none."""
         ...
 
+    async def remove(self, paths: Sequence[str]) -> None:
+        """Remove archived objects, durably; no error when they are gone. Only for what lies in others, compacted.
+
+        Raises:
+            StorageError: one could not be removed, earlier ones may be gone, and calling again is safe; or a path
+                leaves the archive, and nothing was removed.
+        """
+        ...
+
     async def close(self) -> None:
         """Release what ``open`` took."""
         ...

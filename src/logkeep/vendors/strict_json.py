@@ -7,9 +7,14 @@ stack of whoever writes the value again. Integers are exact at any usual length.
 
 import json
 import math
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Any
 
 MAX_DEPTH = 32
+
+_NO_UTF8 = "text that is no UTF-8"
+_TOO_DEEP = "JSON nested too deeply"
+_TOO_LARGE = "JSON with a number beyond all bounds"
 
 
 class JsonRefused(Exception):
@@ -20,8 +25,13 @@ class JsonRefused(Exception):
         super().__init__(reason)
 
 
-class _Ambiguous(ValueError):
-    """Found while parsing; its text is ours, unlike that of the parser's own errors."""
+class Flaw:
+    """Stands in a parsed value where something stood that no one can use; ``reason`` quotes nothing of it."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
 def load(body: bytes) -> Any:
@@ -30,63 +40,89 @@ def load(body: bytes) -> Any:
     Raises:
         JsonRefused: with a reason that quotes nothing of the body.
     """
+    value = parse(body)
+    reason = flaw(value)
+    if reason is not None:
+        raise JsonRefused(reason, meant=reason != _NO_UTF8 or _looks_meant(body))
+    return value
+
+
+def parse(body: bytes) -> Any:
+    """Read one JSON value in which parts may be unusable: what is kept of it has to pass ``flaw``.
+
+    Raises:
+        JsonRefused: it is no JSON at all, no UTF-8, or nested beyond what the parser takes.
+    """
     try:
-        value = json.loads(
+        return json.loads(
             body.decode("utf-8-sig"), parse_constant=_constant, parse_float=_float, object_pairs_hook=_object
         )
-        _check(value)
     except UnicodeError:
-        raise JsonRefused("text that is no UTF-8", meant=_looks_meant(body)) from None
+        raise JsonRefused(_NO_UTF8, meant=_looks_meant(body)) from None
     except RecursionError:
-        raise JsonRefused("JSON nested too deeply", meant=True) from None
-    except _Ambiguous as exc:
-        raise JsonRefused(str(exc), meant=True) from None
+        raise JsonRefused(_TOO_DEEP, meant=True) from None
     except ValueError:
         raise JsonRefused("no well-formed JSON", meant=_looks_meant(body)) from None
-    return value
+
+
+def flaw(value: Any, *, integer_bits: int | None = None) -> str | None:
+    """Why a parsed value cannot be used, None if it can. Walks without recursion: depth, surrogates, what was found.
+
+    Integers of more than ``integer_bits`` are no use either, where that is given.
+    """
+    level, depth = [value], 0
+    while level:
+        if depth > MAX_DEPTH:
+            return _TOO_DEEP
+        inside: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                if not _are_texts(item):
+                    return _NO_UTF8
+                inside.extend(item.values())
+            elif isinstance(item, list):
+                inside.extend(item)
+            elif not (isinstance(item, str) and item.isascii()):
+                reason = _leaf_flaw(item, integer_bits)
+                if reason is not None:
+                    return reason
+        level, depth = inside, depth + 1
+    return None
+
+
+def _leaf_flaw(item: Any, integer_bits: int | None) -> str | None:
+    if isinstance(item, str):
+        return None if _are_texts((item,)) else _NO_UTF8
+    if isinstance(item, Flaw):
+        return item.reason
+    too_large = integer_bits is not None and isinstance(item, int) and item.bit_length() > integer_bits
+    return _TOO_LARGE if too_large else None
 
 
 def _looks_meant(body: bytes) -> bool:
     return body.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")[:1] in (b"{", b"[")
 
 
-def _constant(_name: str) -> NoReturn:
-    raise _Ambiguous("JSON with a number that is none")
+def _constant(_name: str) -> Flaw:
+    return Flaw("JSON with a number that is none")
 
 
-def _float(digits: str) -> float:
+def _float(digits: str) -> float | Flaw:
     number = float(digits)
-    if not math.isfinite(number):
-        raise _Ambiguous("JSON with a number beyond all bounds")
-    return number
+    return number if math.isfinite(number) else Flaw(_TOO_LARGE)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Flaw:
     members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _Ambiguous("JSON with a key that stands twice")
-    return members
+    return members if len(members) == len(pairs) else Flaw("JSON with a key that stands twice")
 
 
-def _check(value: Any) -> None:
-    """Walk the value without recursion: depth and surrogates."""
-    level, depth = [value], 0
-    while level:
-        if depth > MAX_DEPTH:
-            raise RecursionError
-        inside: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                _check_texts(item)
-                inside.extend(item.values())
-            elif isinstance(item, list):
-                inside.extend(item)
-            elif isinstance(item, str):
-                _check_texts((item,))
-        level, depth = inside, depth + 1
-
-
-def _check_texts(texts: Any) -> None:
-    for text in texts:
-        if not text.isascii():
-            text.encode()
+def _are_texts(texts: Iterable[str]) -> bool:
+    """Whether no lone surrogate is among them."""
+    try:
+        for text in texts:
+            if not text.isascii():
+                text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

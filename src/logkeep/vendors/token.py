@@ -7,6 +7,7 @@ A client that answers every 401 with a new login revokes its own siblings' token
   another by then, somebody has renewed it already and that one is used.
 - One task of a process renews at a time, and every attempt is recorded in the store before it is sent, if nobody else
   recorded one meanwhile. At most one new token a minute follows, whatever crashes how often.
+- A rate limit of the token endpoint makes that minute longer in this process, up to ``cool_down_most``.
 - A token is renewed a day before it expires, and meanwhile it goes on being used when its renewal fails.
 - Fresh tokens that are refused are counted in the store, across new tokens. The third in a row, or one refusal of the
   credentials themselves, pauses the account: one attempt in half an hour from then on, again recorded before it is
@@ -20,15 +21,15 @@ knows nothing of the keeper, so a refresh cannot start another one.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
 
 from logkeep.clock import Clock
-from logkeep.errors import AccountPaused, FatalVendorError, TokenRefused, VendorError
+from logkeep.errors import AccountPaused, FatalVendorError, RateLimited, TokenRefused, VendorError
 from logkeep.model import AccountKey, TokenRecord, rfc3339
-from logkeep.vendors.token_rules import Paused, TokenPolicy, Use, Wait, alive_at, decide, in_alarm
+from logkeep.vendors.token_rules import Decision, Paused, TokenPolicy, Use, Wait, alive_at, cool_down, decide, in_alarm
 from logkeep.vendors.wire import IssuedToken
 
 log = structlog.stdlib.get_logger("logkeep.vendors")
@@ -102,6 +103,8 @@ class TokenKeeper:
         self._renewing = asyncio.Lock()
         self._refused: str | None = None
         self._settled: str | None = None
+        self._limited = 0
+        self._cooling = timedelta()
         self._log = log.bind(vendor=account.vendor, account=account.name)
 
     async def token(self) -> str:
@@ -116,7 +119,7 @@ class TokenKeeper:
         async with self._renewing:
             while True:
                 record = await self._store.load(self._credential)
-                step = decide(record, now=self._clock.now(), refused_token=self._refused, policy=self._policy)
+                step = self._decide(record)
                 if isinstance(step, Paused):
                     raise AccountPaused(f"paused until {rfc3339(step.until)}: {step.reason}")
                 if isinstance(step, Wait):
@@ -170,6 +173,10 @@ class TokenKeeper:
         if in_alarm(record, self._policy) and record.paused_until is None:
             self._log.info("credentials_accepted")
 
+    def _decide(self, record: TokenRecord | None) -> Decision:
+        now = self._clock.now()
+        return decide(record, now=now, refused_token=self._refused, policy=self._policy, cooling=self._cooling)
+
     async def _renew(self, record: TokenRecord) -> str | None:
         """Ask for a token, unless somebody else did since ``record`` was read: None then."""
         async with self._slot():
@@ -179,11 +186,21 @@ class TokenKeeper:
             try:
                 issued = await self._issue()
             except VendorError as error:
+                self._cool(error)
                 if isinstance(error, FatalVendorError):
                     await self._pause(record, error)
                 return self._old_token(record, error)
+            self._cool(None)
             await self._keep(issued, record)
         return issued.access_token
+
+    def _cool(self, error: VendorError | None) -> None:
+        """Leave the vendor in peace for longer after each rate limit in a row; any other answer ends that."""
+        if not isinstance(error, RateLimited):
+            self._limited, self._cooling = 0, timedelta()
+            return
+        self._limited += 1
+        self._cooling = cool_down(self._limited, error.retry_after_s, self._policy)
 
     async def _keep(self, issued: IssuedToken, record: TokenRecord) -> None:
         self._hide(issued.access_token)

@@ -8,6 +8,8 @@ from logkeep.model import TokenRecord
 
 _CLOCK_DRIFT = timedelta(minutes=10)
 """A moment further ahead than a wait and this was written before the clock was set back, and binds nobody."""
+_DOUBLINGS_MOST = 16
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,8 @@ class TokenPolicy:
     """How a token is kept; the defaults are 123pan's."""
 
     between_attempts: timedelta = timedelta(minutes=1)
+    cool_down_most: timedelta = timedelta(minutes=1)
+    """Where the vendor limits requests for tokens, ``between_attempts`` doubles each time, up to this."""
     pause: timedelta = timedelta(minutes=30)
     renew_early: timedelta = timedelta(days=1)
     """How long before its expiry a token is renewed that lives at least twice as long."""
@@ -60,19 +64,38 @@ class Paused:
 Decision = Use | Issue | Wait | Paused
 
 
-def decide(record: TokenRecord | None, *, now: datetime, refused_token: str | None, policy: TokenPolicy) -> Decision:
-    """What to do for a token. ``refused_token`` is one that this process knows to be refused."""
+def decide(
+    record: TokenRecord | None,
+    *,
+    now: datetime,
+    refused_token: str | None,
+    policy: TokenPolicy,
+    cooling: timedelta = timedelta(),
+) -> Decision:
+    """What to do for a token.
+
+    ``refused_token`` is one that this process knows to be refused, ``cooling`` how long after the last attempt it
+    leaves the vendor in peace at least.
+    """
     record = record or TokenRecord()
     token = record.access_token
     alive = token is not None and token != refused_token and alive_at(record, now)
-    next_at = _next_attempt_at(record, now, alive=alive, policy=policy)
+    next_at = _next_attempt_at(record, now, alive=alive, policy=policy, cooling=cooling)
     if alive and token is not None and (now < _renew_at(record, policy) or now < next_at):
         return Use(token)
     if now >= next_at:
         return Issue()
     if record.paused_until is not None:
         return Paused(next_at, record.pause_reason)
-    return Wait((next_at - now).total_seconds(), "a new token was asked for less than a minute ago")
+    why = "the vendor limits requests for tokens" if cooling else "a new token was asked for less than a minute ago"
+    return Wait((next_at - now).total_seconds(), why)
+
+
+def cool_down(limited: int, wish_s: float | None, policy: TokenPolicy) -> timedelta:
+    """How long to leave the vendor in peace after ``limited`` rate limits in a row; the last wished for ``wish_s``."""
+    doubled = policy.between_attempts * (1 << min(limited - 1, _DOUBLINGS_MOST))
+    wish = timedelta(seconds=min(wish_s or 0.0, _DAY_S))
+    return min(max(doubled, wish), policy.cool_down_most)
 
 
 def credential_key(vendor: str, base_url: str, client_id: str, client_secret: str) -> str:
@@ -97,8 +120,10 @@ def _renew_at(record: TokenRecord, policy: TokenPolicy) -> datetime:
     return record.expires_at - min(policy.renew_early_short, life / 2)
 
 
-def _next_attempt_at(record: TokenRecord, now: datetime, *, alive: bool, policy: TokenPolicy) -> datetime:
-    gap = policy.renew_again if alive else policy.between_attempts
+def _next_attempt_at(
+    record: TokenRecord, now: datetime, *, alive: bool, policy: TokenPolicy, cooling: timedelta
+) -> datetime:
+    gap = max(policy.renew_again if alive else policy.between_attempts, cooling)
     if record.paused_until is not None:
         gap = policy.pause
     moments = [record.paused_until] if record.paused_until is not None else []

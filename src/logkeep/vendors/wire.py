@@ -11,14 +11,22 @@ from urllib.parse import quote
 
 MASK = "[redacted]"
 MESSAGE_MAX_CHARS = 200
+ID_MAX_CHARS = 256
+TRACE_MAX_CHARS = 128
 RETRY_AFTER_MAX_S = 86_400.0
 
 _LOOKED_AT_CHARS = 2_000
+_TOKEN_MAX_CHARS = 8_192
+_EXACT_FLOAT = 2**53
+_CODE_TEXT = re.compile(r"-?\d{1,9}", re.ASCII)
+_CODE_END = 10**9
+_MOMENTS_FROM_S = 10**9
 _QUERY = re.compile(r"[?#]\S+")
 _USER = re.compile(r"://[^\s/@]*@")
 _NAMED = re.compile(r"(?i)(token|secret|signature|password|authorization|credential|key)([\"']?\s*[=:]\s*)\S+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+\S+")
 _OPAQUE = re.compile(r"(?=[^\s\d]*\d)(?=[^\sA-Za-z]*[A-Za-z])[\w+/=.~%-]{24,}|[A-Za-z]{40,}", re.ASCII)
+_RESET = re.compile(r"\d{1,12}", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
@@ -74,6 +82,57 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max((until - now).total_seconds(), 0.0), RETRY_AFTER_MAX_S)
 
 
+def read_rate_reset(headers: Mapping[str, str]) -> float | None:
+    """In how many seconds the rate limit begins anew by ``X-RateLimit-Reset``, at most a day; None when that is unsaid.
+
+    The header holds seconds, or a moment as seconds since 1970, which counts from the reply's own ``Date``.
+    """
+    text = header(headers, "X-RateLimit-Reset")
+    if not _RESET.fullmatch(text):
+        return None
+    seconds = float(text)
+    if seconds >= _MOMENTS_FROM_S:
+        now = read_date(headers)
+        if now is None:
+            return None
+        seconds -= now.timestamp()
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_S)
+
+
+def read_id(value: Any) -> str | None:
+    """An id as text: 12, 12.0 and "12" are one id. None for everything that cannot tell two things apart.
+
+    That is: nothing, blanks, booleans, fractions, floats too large to be exact, nested values, texts longer than 256.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    text = str(value).strip()
+    return text if 0 < len(text) <= ID_MAX_CHARS else None
+
+
+def read_code(value: Any) -> int | None:
+    """A code of the vendor's, which may be written as text; None for anything else and beyond nine digits."""
+    if isinstance(value, str) and _CODE_TEXT.fullmatch(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) < _CODE_END else None
+
+
+def fits_header(token: str) -> bool:
+    """Whether a token can be sent: printable ASCII without blanks, at most 8 KiB."""
+    return 0 < len(token) <= _TOKEN_MAX_CHARS and token.isascii() and token.isprintable() and " " not in token
+
+
+def clean_trace(value: Any, hide: Sequence[str] = ()) -> str:
+    """The vendor's trace id, fit for a log; "" where there is none. Only the known secrets are masked in it."""
+    if not isinstance(value, str) or any(secret in value for secret in hide if secret):
+        return ""
+    return "".join(char for char in value[:TRACE_MAX_CHARS] if char.isascii() and char.isprintable()).strip()
+
+
 def clean_text(text: object, *, hide: Sequence[str] = (), at_most: int = MESSAGE_MAX_CHARS) -> str:
     """A vendor's text made fit for an error or a log: one line, printable, short, and without credentials.
 
@@ -82,7 +141,7 @@ def clean_text(text: object, *, hide: Sequence[str] = (), at_most: int = MESSAGE
     """
     if not isinstance(text, str):
         return ""
-    text = _hidden(text, hide)
+    text = masked(text, hide)
     text = "".join(char if char.isprintable() else " " for char in text[:_LOOKED_AT_CHARS])
     text = _USER.sub(f"://{MASK}@", _QUERY.sub(f"?{MASK}", text))
     text = _BEARER.sub(rf"\1 {MASK}", text)
@@ -92,7 +151,7 @@ def clean_text(text: object, *, hide: Sequence[str] = (), at_most: int = MESSAGE
     return text if len(text) <= at_most else f"{text[: at_most - 1]}…"
 
 
-def _hidden(text: str, hide: Sequence[str]) -> str:
+def masked(text: str, hide: Sequence[str]) -> str:
     """Mask every secret in one pass, the longest first, so that no mask is masked again."""
     spellings = {spelling for secret in hide if secret for spelling in (secret, quote(secret, safe=""))}
     if not spellings:

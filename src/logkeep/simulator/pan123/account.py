@@ -14,7 +14,7 @@ from logkeep.simulator.content import Content, Held, Joined, as_content, exact_g
 from logkeep.simulator.pan123.offered import CHINA, HOUR, OfferedFile, file_name, hour_index, hour_start
 from logkeep.simulator.pan123.quirks import Quirks
 from logkeep.simulator.pan123.sample import OFFICIAL_SAMPLE
-from logkeep.simulator.pan123.tokens import TokenDesk
+from logkeep.simulator.tokens import TokenDesk
 
 SMALL_LOG_BYTES = (200, 4_000)
 GROWTH_BYTES = 97

@@ -1,18 +1,19 @@
 """The API server: tokens, listings, and the two lesser endpoints."""
 
 import json
-from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 from aiohttp import web
 
+from logkeep.simulator.exchange import Answer, Exchange
 from logkeep.simulator.faults import Faults
+from logkeep.simulator.pace import Pace
 from logkeep.simulator.pan123 import envelope as words
 from logkeep.simulator.pan123.account import Account
-from logkeep.simulator.pan123.api_faults import API_FAULTS, Exchange
+from logkeep.simulator.pan123.api_faults import API_FAULTS
 from logkeep.simulator.pan123.envelope import OK_MESSAGE, Envelope, Refused, bad_parameter
 from logkeep.simulator.pan123.listing import page_of, read_query, rows_listed
 from logkeep.simulator.pan123.offered import CHINA, OfferedFile
@@ -27,6 +28,7 @@ TRAFFIC_PATH = "/api/v1/direct-link/log"
 USER_PATH = "/api/v1/user/info"
 PLATFORM = "open_platform"
 _PACE_SLACK = 0.1
+_REAL_STATUSES = (401, 403, 429)
 _UNTRACED_SHARE = 0.3
 
 
@@ -50,7 +52,7 @@ class Api:
         self._witness = witness
         self._wire = wire
         self._rng = Random(f"{quirks.seed}|api")
-        self._recent: dict[tuple[str, str], deque[datetime]] = {}
+        self._recent = Pace()
         self._listings = 0
 
     def app(self) -> web.Application:
@@ -66,7 +68,7 @@ class Api:
     def _handler(self, kind: str, answer: Callable[[Request], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
             with self._witness.watch(await self._read(kind, request)) as seen:
-                exchange = Exchange(request, seen, lambda: self._honest(seen, answer), self._quirks, self._wire)
+                exchange = Exchange(request, seen, lambda: self._honest(seen, answer), self._wire)
                 struck = self._faults.take(seen)
                 failing = None if struck is None else API_FAULTS[struck.fault.kind](exchange, struck.fault)
                 response = exchange.reply() if failing is None else await failing
@@ -96,7 +98,7 @@ class Api:
         text = authorization.removeprefix("Bearer ")
         return next((name for name, account in self._accounts.items() if account.tokens.knows(text)), None)
 
-    def _honest(self, seen: Request, answer: Callable[[Request], Any]) -> dict[str, Any]:
+    def _honest(self, seen: Request, answer: Callable[[Request], Any]) -> Answer:
         try:
             _require_platform(seen)
             made = Envelope(0, OK_MESSAGE, answer(seen))
@@ -104,7 +106,8 @@ class Api:
             made = refused.envelope
         seen.code = made.code
         trace_id = "" if self._rng.random() < _UNTRACED_SHARE else f"{self._rng.getrandbits(128):032x}"
-        return made.body(trace_id)
+        real = self._quirks.real_http_status and made.code in _REAL_STATUSES
+        return Answer(made.body(trace_id), made.code if real else 200)
 
     def _token(self, seen: Request) -> dict[str, Any]:
         account = self._accounts.get(seen.client_id or "")
@@ -123,7 +126,9 @@ class Api:
         account = self._accounts.get(seen.client_id or "")
         if account is None or scheme != "Bearer":
             raise Refused(401, words.TOKEN_INVALID)
-        account.tokens.check(text, self._quirks.now())
+        fate = account.tokens.fate(text, self._quirks.now())
+        if fate != "live":
+            raise Refused(401, words.FATES[fate])
         self._pace(seen)
         return account
 
@@ -156,13 +161,9 @@ class Api:
             return
         limit = max(1, int(self._quirks.qps))
         window = timedelta(seconds=limit / self._quirks.qps * (1 - _PACE_SLACK))
-        now = self._quirks.now()
-        recent = self._recent.setdefault((seen.kind, seen.client_id or ""), deque())
-        while recent and recent[0] <= now - window:
-            recent.popleft()
-        if len(recent) >= limit:
+        caller = (seen.kind, seen.client_id)
+        if self._recent.wait(caller, self._quirks.now(), limit=limit, window=window) is not None:
             raise Refused(429, words.TOO_FREQUENT)
-        recent.append(now)
 
 
 def _require_platform(seen: Request) -> None:

@@ -3,14 +3,10 @@
 import asyncio
 import ssl
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
-from types import TracebackType
-from typing import Self
 
-from aiohttp import web
-
-from logkeep.simulator.faults import Faults
+from logkeep.simulator.cloud import SimulatedCloud, port_of
 from logkeep.simulator.pan123.account import Account
 from logkeep.simulator.pan123.api import Api
 from logkeep.simulator.pan123.api_faults import API_KINDS
@@ -19,34 +15,21 @@ from logkeep.simulator.pan123.downloads import Downloads
 from logkeep.simulator.pan123.offered import HOUR, OfferedFile, hour_start
 from logkeep.simulator.pan123.quirks import Quirks
 from logkeep.simulator.pan123.signing import Signer
-from logkeep.simulator.wire import Wire
-from logkeep.simulator.witness import Request, Witness
 
-_GRACE_S = 1.0
 _LATE_HOURS = 24
 
 
 @dataclass(kw_only=True, eq=False)
-class Pan123Cloud(Quirks):
-    """The vendor on loopback: every keyword of ``Quirks``, changeable while it runs.
-
-    Use it as an async context manager, or ``start`` and ``stop`` it. The world outlives a stop, and a restart comes
-    back on the same ports: an outage is a stop and a start.
-    """
+class Pan123Cloud(Quirks, SimulatedCloud):
+    """The vendor on loopback: every keyword of ``Quirks``, changeable while it runs."""
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {}
-        self.faults = Faults(
-            {**dict.fromkeys(("token", "list", "user", "traffic"), API_KINDS), "download": DOWNLOAD_KINDS}
-        )
-        self.witness = Witness()
+        self._prepare({**dict.fromkeys(("token", "list", "user", "traffic"), API_KINDS), "download": DOWNLOAD_KINDS})
         self.base_url = ""
         self.download_base = ""
         self._objects: dict[str, OfferedFile] = {}
         self._signer = Signer(Random(f"{self.seed}|signer").randbytes(32))
-        self._runners: list[web.AppRunner] = []
-        self._wire = Wire(self._server_time)
-        self._ports = (0, 0)
 
     def add_account(
         self,
@@ -80,9 +63,9 @@ class Pan123Cloud(Quirks):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Open both servers; port 0 takes the port of the last start, or any free one."""
-        self._wire = Wire(self._server_time)
+        wire = self._fresh_wire()
         downloads = Downloads(
-            self, self._objects, signer=self._signer, faults=self.faults, witness=self.witness, wire=self._wire
+            self, self._objects, signer=self._signer, faults=self.faults, witness=self.witness, wire=wire
         )
         api = Api(
             self,
@@ -90,68 +73,15 @@ class Pan123Cloud(Quirks):
             address=downloads.address,
             faults=self.faults,
             witness=self.witness,
-            wire=self._wire,
+            wire=wire,
         )
-        ports = (api_port or self._ports[0], download_port or self._ports[1])
+        ports = (api_port or port_of(self.base_url), download_port or port_of(self.download_base))
         try:
             self.download_base = downloads.origin = await self._serve(downloads.app(), host, ports[1], tls)
             self.base_url = await self._serve(api.app(), host, ports[0], tls)
         except BaseException:
             await self.stop()
             raise
-        self._ports = (_port(self.base_url), _port(self.download_base))
-
-    async def _serve(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> str:
-        app.on_response_prepare.append(self._wire.stamp)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_S)
-        self._runners.append(runner)
-        await runner.setup()
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
-        return f"{'http' if tls is None else 'https'}://{host}:{runner.addresses[0][1]}"
-
-    def _server_time(self) -> datetime:
-        return self.now() + self.date_offset
-
-    async def stop(self) -> None:
-        """Close both servers; silent answers end at once, others within a second."""
-        self._wire.stopping.set()
-        while self._runners:
-            await self._runners.pop().cleanup()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    @property
-    def requests(self) -> list[Request]:
-        """Every request seen, oldest first."""
-        return self.witness.requests()
-
-    @property
-    def violations(self) -> list[str]:
-        """What a client did that none may do, such as credentials sent to the download host."""
-        return self.witness.violations
-
-    def count(self, kind: str | None = None) -> int:
-        """How many requests of a kind came since the start or the last ``reset``."""
-        return self.witness.count(kind)
-
-    async def until(self, kind: str, count: int) -> None:
-        """Wait until so many requests of a kind have come since the start or the last ``reset``."""
-        await self.witness.until(kind, count)
-
-    def peak(self, kind: str) -> int:
-        """The most requests of a kind that were in flight together."""
-        return self.witness.peak(kind)
-
-    def reset(self) -> None:
-        """Forget the requests seen; the world stays."""
-        self.witness.reset()
 
     async def keep_publishing(
         self,
@@ -176,7 +106,3 @@ class Pan123Cloud(Quirks):
                 account.publish(next_hour - HOUR * rng.randint(1, _LATE_HOURS))
                 late_at += late_every
             await asyncio.sleep(check_every.total_seconds())
-
-
-def _port(url: str) -> int:
-    return int(url.rpartition(":")[2])

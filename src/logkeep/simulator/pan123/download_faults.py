@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from logkeep.simulator.exchange import to_json
 from logkeep.simulator.faults import Fault, FaultKinds
-from logkeep.simulator.pan123.api_faults import to_json
 from logkeep.simulator.pan123.delivery_faults import DELIVERY_FAULTS
 from logkeep.simulator.pan123.envelope import MESSAGES
 from logkeep.simulator.wire import Wire, html, xml

@@ -35,6 +35,8 @@ def bad_parameter(name: str) -> Refused:
 TOO_MANY_TOKENS = "tokens number has exceeded the limit"
 TOKEN_INVALID = "token is invalid"  # noqa: S105 - a message
 TOKEN_EXPIRED = "token is expired"  # noqa: S105 - a message
+FATES = {"unknown": TOKEN_INVALID, "evicted": TOO_MANY_TOKENS, "expired": TOKEN_EXPIRED}
+"""What is said of a token that no longer opens anything."""
 NO_RIGHTS = "无效的登录信息"
 TOO_FREQUENT = "请求太频繁"
 WRONG_SECRET = "clientID或clientSecret错误"  # noqa: S105 - a message

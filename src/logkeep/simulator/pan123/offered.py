@@ -3,23 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from logkeep.simulator.content import Content
+from logkeep.simulator.omit import OMIT as OMIT  # noqa: PLC0414 - listings are told with it from here
+from logkeep.simulator.omit import overridden
 
 CHINA = timezone(timedelta(hours=8), "+08:00")
 HOUR = timedelta(hours=1)
-
-
-class Omit:
-    """Type of ``OMIT``."""
-
-    def __repr__(self) -> str:
-        return "OMIT"
-
-
-OMIT: Final = Omit()
-"""As an override, removes the key from a listing row."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,8 +78,7 @@ class OfferedFile:
             "logTimeRange": time_range(self.hour, self.midnight),
             "downloadURL": url,
         }
-        row.update(self.overrides)
-        return {key: value for key, value in row.items() if value is not OMIT}
+        return overridden(row, self.overrides)
 
 
 def hour_index(moment: datetime) -> int:

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
-
-def utc_now() -> datetime:
-    """The host's time."""
-    return datetime.now(UTC)
+from logkeep.simulator.lapse import utc_now
 
 
 @dataclass(kw_only=True, eq=False)

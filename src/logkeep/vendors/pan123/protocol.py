@@ -5,19 +5,18 @@ a success is an object with code 0 *and* the documented shape, and ``total`` is 
 that is an error, never "no files".
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, Literal
 
-from logkeep.errors import Unreachable, UnreadableReply
+from logkeep.errors import UnreadableReply
 from logkeep.model import CHINA, ListedFile
 from logkeep.vendors import strict_json
-from logkeep.vendors.pan123.refusals import Refusal, listing_error, refusal_without_envelope, token_error
+from logkeep.vendors.pan123.refusals import listing_error, token_error
 from logkeep.vendors.pan123.rows import Row, UnreadableRow, read_row
-from logkeep.vendors.wire import ApiRequest, IssuedToken, clean_text, header
+from logkeep.vendors.refusal import Refusal, is_good, refusal_without_json
+from logkeep.vendors.wire import ApiRequest, IssuedToken, clean_text, clean_trace, fits_header, read_code
 
 __all__ = ["Carrier", "Page", "Row", "UnreadableRow", "list_request", "read_page", "read_token", "token_request"]
 
@@ -26,12 +25,8 @@ Carrier = Literal["query", "body", "both"]
 
 TOKEN_PATH = "/api/v1/access_token"  # noqa: S105 - a path
 LOGS_PATH = "/api/v1/direct-link/offline/logs"
-TRACE_MAX_CHARS = 128
 
 _PLATFORM = {"Platform": "open_platform"}
-_TOKEN_MAX_CHARS = 8_192
-_CODE_TEXT = re.compile(r"-?\d{1,9}", re.ASCII)
-_CODE_END = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +102,7 @@ def read_token(status: int, headers: Mapping[str, str], body: bytes, *, hide: Se
     if isinstance(envelope, Refusal):
         raise token_error(envelope)
     token = envelope.member("accessToken")
-    if not isinstance(token, str) or not _fits_header(token):
+    if not isinstance(token, str) or not fits_header(token):
         raise envelope.unreadable("'accessToken' is no token")
     return IssuedToken(token, _read_expiry(envelope.data.get("expiredAt")))
 
@@ -132,12 +127,11 @@ def _read_envelope(status: int, headers: Mapping[str, str], body: bytes, hide: S
     try:
         value = strict_json.load(body)
     except strict_json.JsonRefused as exc:
-        return _without_envelope(status, headers, exc, hide)
-    good_status = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+        return refusal_without_json(status, headers, exc, hide=hide)
     envelope = value if isinstance(value, dict) else {}
-    code = _read_code(envelope.get("code"))
+    code = read_code(envelope.get("code"))
     trace_id = clean_trace(envelope.get("x-traceID"), hide)
-    if not good_status or code not in (None, 0):
+    if not is_good(status) or code not in (None, 0):
         return Refusal(status, headers, code, clean_text(envelope.get("message"), hide=hide), trace_id)
     if code is None:
         raise UnreadableReply(f"HTTP {status}, but no object with a numeric 'code'", code=status, trace_id=trace_id)
@@ -145,37 +139,6 @@ def _read_envelope(status: int, headers: Mapping[str, str], body: bytes, hide: S
     if not isinstance(data, dict):
         raise UnreadableReply("code 0, but 'data' is no object", code=0, trace_id=trace_id)
     return _Success(data, trace_id)
-
-
-def _without_envelope(
-    status: int, headers: Mapping[str, str], problem: strict_json.JsonRefused, hide: Sequence[str]
-) -> Refusal:
-    good_status = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    if good_status and problem.meant:
-        raise UnreadableReply(f"HTTP {status}, but {problem}", code=status)
-    refusal = refusal_without_envelope(status, headers, content_type=header(headers, "Content-Type"), hide=hide)
-    if good_status:
-        raise Unreachable(refusal.facts, code=status)
-    return refusal
-
-
-def clean_trace(value: Any, hide: Sequence[str] = ()) -> str:
-    """The vendor's trace id, fit for a log; "" where there is none. Only the known secrets are masked in it."""
-    if not isinstance(value, str) or any(secret in value for secret in hide if secret):
-        return ""
-    return "".join(char for char in value[:TRACE_MAX_CHARS] if char.isascii() and char.isprintable()).strip()
-
-
-def _read_code(value: Any) -> int | None:
-    if isinstance(value, str) and _CODE_TEXT.fullmatch(value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if abs(value) < _CODE_END else None
-
-
-def _fits_header(token: str) -> bool:
-    return 0 < len(token) <= _TOKEN_MAX_CHARS and token.isascii() and token.isprintable() and " " not in token
 
 
 def _read_expiry(value: Any) -> datetime | None:

@@ -17,19 +17,9 @@ Codes that nobody has documented, and code 1 ("generic, told apart by message"):
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from logkeep.errors import (
-    CredentialsRefused,
-    NotEntitled,
-    RateLimited,
-    SpanRefused,
-    TokenRefused,
-    Unreachable,
-    VendorError,
-)
-from logkeep.vendors.wire import clean_text, read_retry_after
+from logkeep.errors import SpanRefused, TokenRefused, VendorError
+from logkeep.vendors.refusal import Refusal, credentials_refused, not_entitled, rate_limited, unreachable
 
 _GENERIC = 1
 _NOT_ENTITLED = frozenset({403, 5113})  # no right to it; the traffic quota is used up
@@ -49,57 +39,27 @@ _BUSY = re.compile(r"繁忙|稍后|重试|超时|内部|busy|later|time[d-]? ?ou
 _PERHAPS_SPAN = re.compile(r"时间|参数|小时|\d+\s*(天|日|days?\b|hours?\b)|\bparam(eter)?s?\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A reply that is no success. ``code`` is the envelope's, None where there was no envelope; 0 says success."""
-
-    status: int
-    headers: Mapping[str, str]
-    code: int | None
-    message: str = ""
-    trace_id: str = ""
-
-    @property
-    def facts(self) -> str:
-        """The refusal in one line: ``message`` is clean already."""
-        where = f"HTTP {self.status}" if self.code in (None, 0) else f"code {self.code}"
-        return f"{where}: {self.message}" if self.message else where
-
-    @property
-    def number(self) -> int:
-        """The vendor's own code, or the status where it gave none."""
-        return self.code or self.status
-
-
-def refusal_without_envelope(
-    status: int, headers: Mapping[str, str], *, content_type: str, hide: Sequence[str] = ()
-) -> Refusal:
-    """Describe a reply that is no JSON: a gateway's page."""
-    kind = clean_text(content_type.partition(";")[0], hide=hide, at_most=40) or "no content type"
-    return Refusal(status, headers, None, f"not the API's answer ({kind})")
-
-
 def listing_error(refusal: Refusal) -> VendorError:
     """What a refused listing means."""
     for error in (_by_code(refusal, refusal.code), _by_listing_message(refusal), _by_code(refusal, refusal.status)):
         if error is not None:
             return error
     if refusal.code in (None, 0, _GENERIC):
-        return _unreachable(refusal)
+        return unreachable(refusal)
     return SpanRefused(refusal.facts, code=refusal.number, trace_id=refusal.trace_id)
 
 
 def token_error(refusal: Refusal) -> VendorError:
     """What a refused request for a token means; never ``TokenRefused``, since no token was shown."""
     if _TOO_MANY_TOKENS.search(refusal.message):
-        return _rate_limited(refusal)
+        return rate_limited(refusal)
     by_code = _by_code(refusal, refusal.code)
     if isinstance(by_code, TokenRefused) or (by_code is None and _CREDENTIALS.search(refusal.message)):
-        return _credentials_refused(refusal)
+        return credentials_refused(refusal)
     error = by_code or _by_message(refusal) or _by_code(refusal, refusal.status)
     if isinstance(error, TokenRefused):
-        return _credentials_refused(refusal)
-    return error or _unreachable(refusal)
+        return credentials_refused(refusal)
+    return error or unreachable(refusal)
 
 
 def _by_code(refusal: Refusal, code: int | None) -> VendorError | None:
@@ -107,16 +67,16 @@ def _by_code(refusal: Refusal, code: int | None) -> VendorError | None:
         evicted = _TOO_MANY_TOKENS.search(refusal.message) is not None
         return TokenRefused(refusal.facts, code=refusal.number, trace_id=refusal.trace_id, evicted=evicted)
     if code == 429:  # noqa: PLR2004
-        return _rate_limited(refusal)
+        return rate_limited(refusal)
     if code in _NOT_ENTITLED:
-        return NotEntitled(refusal.facts, code=refusal.number, trace_id=refusal.trace_id)
-    return _unreachable(refusal) if code in _PASSING else None
+        return not_entitled(refusal)
+    return unreachable(refusal) if code in _PASSING else None
 
 
 def _by_message(refusal: Refusal) -> VendorError | None:
     if _RIGHTS.search(refusal.message):
-        return NotEntitled(refusal.facts, code=refusal.number, trace_id=refusal.trace_id)
-    return _rate_limited(refusal) if _TOO_OFTEN.search(refusal.message) else None
+        return not_entitled(refusal)
+    return rate_limited(refusal) if _TOO_OFTEN.search(refusal.message) else None
 
 
 def _by_listing_message(refusal: Refusal) -> VendorError | None:
@@ -127,21 +87,7 @@ def _by_listing_message(refusal: Refusal) -> VendorError | None:
     if (error := _by_message(refusal)) is not None:
         return error
     if _BUSY.search(message) and not _SPAN.search(message):
-        return _unreachable(refusal)
+        return unreachable(refusal)
     if _SPAN.search(message) or _PERHAPS_SPAN.search(message):
         return SpanRefused(refusal.facts, code=refusal.number, trace_id=refusal.trace_id)
     return None
-
-
-def _rate_limited(refusal: Refusal) -> RateLimited:
-    wait_s = read_retry_after(refusal.headers)
-    return RateLimited(refusal.facts, code=refusal.number, trace_id=refusal.trace_id, retry_after_s=wait_s)
-
-
-def _unreachable(refusal: Refusal) -> Unreachable:
-    wait_s = read_retry_after(refusal.headers)
-    return Unreachable(refusal.facts, code=refusal.number, trace_id=refusal.trace_id, retry_after_s=wait_s)
-
-
-def _credentials_refused(refusal: Refusal) -> CredentialsRefused:
-    return CredentialsRefused(refusal.facts, code=refusal.number, trace_id=refusal.trace_id)

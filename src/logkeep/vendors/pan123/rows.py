@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from logkeep.model import Hour, ListedFile, SignedUrl
-from logkeep.vendors.wire import MASK
+from logkeep.vendors.wire import MASK, read_id
 
-ID_MAX_CHARS = 256
 NAME_MAX_CHARS = 1_000
 RAW_MAX_BYTES = 4_096
 
@@ -52,19 +51,6 @@ def read_row(value: Any) -> Row:
         url=SignedUrl(url.strip() if isinstance(url, str) else ""),
         raw=_evidence(value),
     )
-
-
-def read_id(value: Any) -> str | None:
-    """An id as text: 12, 12.0 and "12" are one id. None for everything that cannot tell two files apart.
-
-    That is: nothing, blanks, booleans, fractions, floats too large to be exact, nested values, texts longer than 256.
-    """
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    text = str(value).strip()
-    return text if 0 < len(text) <= ID_MAX_CHARS else None
 
 
 def read_hour(time_range: Any, file_name: str) -> Hour | None:

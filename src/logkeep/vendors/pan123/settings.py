@@ -1,15 +1,14 @@
 """What an account of 123pan can be told."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from logkeep.config.addresses import Origin
 from logkeep.config.reading import AccountSettings
 from logkeep.config.values import Cron, Duration, NearbyPath, Real, Secret, Text, Whole, one_of
 from logkeep.config.wording import show
-from logkeep.model import AccountKey
 
 VENDOR = "pan123"
 RETENTION = timedelta(days=30)
@@ -24,6 +23,8 @@ class Pan123Settings(AccountSettings):
 
     ``client_secret`` is the secret itself wherever it came from; ``client_secret_file`` only tells that it was a file.
     """
+
+    vendor: ClassVar[str] = VENDOR
 
     client_id: Text
     client_secret: Secret
@@ -47,6 +48,6 @@ class Pan123Settings(AccountSettings):
         return lookback
 
     @property
-    def key(self) -> AccountKey:
-        """How the catalog and the archive know this account."""
-        return AccountKey(VENDOR, self.name)
+    def credential(self) -> tuple[str, SecretStr]:
+        """What a token is asked for with: the id and the secret."""
+        return self.client_id, self.client_secret

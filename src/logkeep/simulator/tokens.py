@@ -1,11 +1,10 @@
-"""The tokens of one client_id: at most three live at a time, and a fourth evicts the oldest."""
+"""The access tokens of one credential, and what became of each."""
 
 import base64
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
-
-from logkeep.simulator.pan123.envelope import TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY_TOKENS, Refused
+from typing import Literal
 
 
 @dataclass(slots=True, eq=False)
@@ -28,12 +27,12 @@ class TokenDesk:
         self._rng = rng
         self._tokens: dict[str, Token] = {}
 
-    def issue(self, *, now: datetime, expires: datetime, limit: int) -> Token:
-        """A new token; evicts the oldest live ones beyond ``limit``."""
+    def issue(self, *, now: datetime, expires: datetime, limit: int | None) -> Token:
+        """A new token; evicts the oldest live ones beyond ``limit`` (None: they all live side by side)."""
         secret = base64.urlsafe_b64encode(self._rng.randbytes(36)).decode()
         token = Token(f"eyJhbGciOiJIUzI1NiJ9.{secret}", expires)
         self._tokens[token.text] = token
-        for old in self.live(now)[:-limit]:
+        for old in [] if limit is None else self.live(now)[:-limit]:
             old.evicted = True
         return token
 
@@ -49,19 +48,14 @@ class TokenDesk:
         """Whether this desk issued it, live or not."""
         return text in self._tokens
 
-    def check(self, text: str, now: datetime) -> None:
-        """Let a live token pass.
-
-        Raises:
-            Refused: code 401; the message tells eviction from expiry.
-        """
+    def fate(self, text: str, now: datetime) -> Literal["live", "unknown", "evicted", "expired"]:
+        """What became of a token."""
         token = self._tokens.get(text)
         if token is None:
-            raise Refused(401, TOKEN_INVALID)
+            return "unknown"
         if token.evicted:
-            raise Refused(401, TOO_MANY_TOKENS)
-        if not token.live(now):
-            raise Refused(401, TOKEN_EXPIRED)
+            return "evicted"
+        return "live" if token.live(now) else "expired"
 
     def evict_all(self) -> None:
         """Evict every live token, as a busy fleet elsewhere would."""

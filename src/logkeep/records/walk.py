@@ -1,0 +1,345 @@
+"""The walk over a listing that is served newest first, page by page, while rows come and go. Pure.
+
+What can go wrong, and what is done about it:
+
+*A row is inserted above* between two requests: everything moves down, the next page repeats some rows. Harmless,
+because ids are unique.
+
+*A row is deleted above*: everything moves up, and a row slips over the edge between two pages unseen. So pages are
+asked in overlapping windows (``windows``), and a step from one to the next counts as **proven** only where the next
+begins with a row strictly newer than the last row of the one before. All rows of that last second, which have no order
+among themselves, then lie in one answer or below it. Where the proof fails the walk steps back, further each time;
+where that does not help it goes on and calls the stretch *suspect*, to be read again.
+
+*The vendor serves pages of one size only*, or a whole page of one second: no proof can be had. Steps go edge to edge,
+back where ``total`` fell, and the walk is ``unproven``: a look at the whole history then needs a second one.
+
+*Newest first is not promised.* A row newer than one above it makes its stretch suspect, and lowers the floor by as much
+as it was out of place. The walk ends at the end of the listing, or after a whole page that is older than the floor and
+known, and a guard page after it that is so too; never at the first known id, never on rows that this walk brought.
+
+*Pages lie*: another page's number in the answer, the same rows again, an empty page before ``total`` rows. They are
+asked again, stepped back from, and in the end are a failure with its reason. ``total`` alone concludes nothing.
+
+A walk goes through stretches, the newest first: from the top of the listing to a floor, then through each hole that an
+interruption left. A hole is found by its time: ``above`` tells about how many rows lie above it, and the walk closes in
+from there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from logkeep.catalog.records import Suspect
+from logkeep.model import rfc3339
+from logkeep.records.closing import Closing
+from logkeep.records.sight import Sight
+from logkeep.records.stretch import Step, Stretch
+from logkeep.records.windows import Window, aligned, overlapping
+
+GUARD_PAGES = 1
+"""Pages past the floor that must be old and known as well before the walk ends."""
+_MISPLACED_AT_MOST = 4
+_SAME_AT_MOST = 3
+_EMPTY_AT_MOST = 2
+_BACK_AT_MOST = 7
+_ABOVE_AT_MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Landing:
+    """The lowest page so far that follows on the one before it. ``fresh``: its ids that were not known."""
+
+    window: Window
+    ids: frozenset[str]
+    fresh: frozenset[str]
+    last: datetime | None
+    tied: int
+    total: int | None
+    ends: bool
+
+    @property
+    def short(self) -> bool:
+        return len(self.ids) < self.window.size
+
+
+@dataclass(slots=True)
+class _Patience:
+    """How often something happened since the last landing that must not go on for ever."""
+
+    misplaced: int = 0
+    same: int = 0
+    empty: int = 0
+    back: int = 0
+    above: int = 0
+
+
+class Walk:
+    """Told each page as it was served, it says what to ask next and why, or that it is over.
+
+    ``first`` is the first window to ask; ``tell`` or ``refused`` follows each answer until a step asks for nothing.
+    """
+
+    def __init__(self, stretches: Sequence[Stretch], page_size: int, *, guard_pages: int = GUARD_PAGES) -> None:
+        self._stretches = list(stretches)
+        self._size = page_size
+        self._guard_pages = guard_pages
+        self._one_size = False
+        self._landing: _Landing | None = None
+        self._offset = 0
+        self._closing: Closing | None = None
+        self._before: tuple[Window, str] | None = None
+        self._disorder = timedelta()
+        self._quiet = 0
+        self._confirming = False
+        self._patience = _Patience()
+        self._suspects: list[Suspect] = []
+        self._unproven = False
+        self.first = self._begin()
+        self._asked = self.first
+
+    @property
+    def page_size(self) -> int:
+        """The most rows that the vendor was seen to serve."""
+        return self._size
+
+    def refused(self) -> Step:
+        """The vendor would not serve a page of this size: ask for half of it."""
+        if self._size == 1:
+            return self._fail("not even a page of one record is served")
+        self._size //= 2
+        window = self._next() if self._closing is None else self._window(self._asked.start)
+        return self._ask(window, "larger pages are refused")
+
+    def tell(self, sight: Sight) -> Step:
+        """Take in the answer to the window that was asked last."""
+        self._suspects, self._unproven = [], False
+        window = self._served(sight)
+        if sight.page not in (None, self._asked.page):
+            return self._misplaced(sight.page)
+        if not sight.ids:
+            return self._empty(sight, window)
+        if self._repeats(sight, window):
+            return self._fail(f"paging is not honoured: {window} shows the rows of another page")
+        worst, self._suspects = sight.disorder()
+        self._disorder = max(self._disorder, worst)
+        if self._closing is not None and not self._closing.lands(sight, window):
+            return self._close_in(self._closing, window)
+        self._closing = None
+        return self._follow(sight, window)
+
+    # What the answer is a page of.
+
+    def _served(self, sight: Sight) -> Window:
+        """The window that was really served; a vendor may clamp the size, fix it, and even misstate it."""
+        asked, rows, size = self._asked, len(sight.ids), self._asked.size
+        if sight.per_page is not None and sight.per_page >= 1:
+            size = sight.per_page
+        if rows > size or (asked.page == 1 and 0 < rows < size and sight.has_next):
+            size = rows
+        if size > asked.size or (size < asked.size < self._size):
+            self._one_size = True
+        if size > asked.size or (size < asked.size == self._size):
+            self._size = size
+        return Window(asked.page, size)
+
+    def _misplaced(self, page: int | None) -> Step:
+        self._patience.misplaced += 1
+        if self._patience.misplaced > _MISPLACED_AT_MOST:
+            return self._fail(f"paging is not honoured: page {self._asked.page} was asked, page {page} answered")
+        if self._patience.misplaced == 1 or (self._landing is None and self._closing is None):
+            return self._ask(self._asked, f"asked again: page {page} answered")
+        if self._closing is not None:
+            self._patience.misplaced = 0
+            self._closing.too_deep(self._asked)
+            return self._close_in(self._closing, self._asked)
+        return self._back("another page answered")
+
+    def _repeats(self, sight: Sight, window: Window) -> bool:
+        """Whether a page that should begin further down keeps beginning with the same row."""
+        before, self._before = self._before, (window, sight.ids[0])
+        if before is None or before[0].start >= window.start or before[1] != sight.ids[0]:
+            return False
+        self._patience.same += 1
+        return self._patience.same >= _SAME_AT_MOST
+
+    def _empty(self, sight: Sight, window: Window) -> Step:
+        self._patience.empty += 1
+        counted = sight.total is not None and sight.total > window.start
+        if counted and self._patience.empty <= _EMPTY_AT_MOST:
+            return self._ask(self._asked, "asked again: an empty page although the vendor counts more")
+        if window.start == 0:
+            return self._fail(f"an empty first page, although {sight.total} are counted") if counted else self._end()
+        if self._closing is not None:
+            self._closing.too_deep(window)
+            return self._close_in(self._closing, window)
+        landing = self._landing
+        assert landing is not None, "closing in ends with a landing"
+        edge = self._asked.start >= self._offset and not _fell(landing, sight)
+        if landing.short or edge or self._patience.back >= _BACK_AT_MOST:
+            self._unproven = counted or not (landing.short or edge)
+            return self._end()
+        return self._back("an empty page where known rows should be")
+
+    # Finding the top of a hole.
+
+    def _begin(self) -> Window:
+        """Start on the stretch at hand, going on from where the walk is, if it has come that far already."""
+        self._quiet, self._patience = 0, _Patience()
+        top, last = self._stretches[0].top, self._landing.last if self._landing is not None else None
+        if top is None or (last is not None and last <= top):
+            return self._next()
+        self._landing, self._before = None, None
+        self._closing = Closing(top, self._stretches[0].above)
+        return self._window(self._closing.begin(self._size))
+
+    def _close_in(self, closing: Closing, window: Window) -> Step:
+        start = closing.next(window, self._size)
+        return self._ask(self._window(start), f"looking for {rfc3339(closing.top)}")
+
+    def _window(self, start_at_most: int) -> Window:
+        if self._one_size:
+            return aligned(max(start_at_most, 0), self._size)
+        return overlapping(start_at_most, self._size)
+
+    # Going down.
+
+    def _follow(self, sight: Sight, window: Window) -> Step:
+        """Whether the page follows on the last landing; if it does, land on it."""
+        landing = self._landing
+        if landing is None or landing.last is None or window.start == 0 or self._again(sight, window, landing):
+            return self._land(sight, window)
+        first, last = sight.first, sight.last
+        if first is not None and first > landing.last:
+            return self._land(sight, window) if last is None or last <= landing.last else self._above(window)
+        aimed = self._asked.start <= self._offset - landing.tied - 1
+        overlaps = not landing.ids.isdisjoint(sight.ids)
+        edge_to_edge = self._asked.start >= self._offset and not _fell(landing, sight)
+        if not aimed and (overlaps or edge_to_edge):
+            self._unproven = True
+            return self._land(sight, window)
+        if self._patience.back < _BACK_AT_MOST:
+            return self._back("the page does not follow on the one before it")
+        self._unproven = True
+        reason = f"drift: what follows on {rfc3339(landing.last)} could not be told"
+        self._suspects.append(Suspect(first or landing.last, landing.last, reason))
+        return self._land(sight, window)
+
+    @staticmethod
+    def _again(sight: Sight, window: Window, landing: _Landing) -> bool:
+        """Whether the page of the last landing was asked once more, and nothing has changed."""
+        return window == landing.window and landing.ids == frozenset(sight.ids)
+
+    def _above(self, window: Window) -> Step:
+        """All rows are newer than where the walk is: rows came in above, or it stepped back further than needed."""
+        self._patience.above += 1
+        if self._patience.above > _ABOVE_AT_MOST:
+            return self._fail("paging is not honoured: page after page shows newer rows than the ones before")
+        self._offset = window.end if self._patience.back else max(self._offset, window.end)
+        return self._ask(self._next(), "rows came in above")
+
+    def _back(self, why: str) -> Step:
+        """Ask again further up, twice as far each time."""
+        landing, self._patience.back = self._landing, self._patience.back + 1
+        assert landing is not None, "there is no way back before a landing"
+        if self._one_size:
+            window = Window(max(landing.window.page - self._patience.back, 1), self._size)
+        else:
+            further = max(self._size // 2, 1) << (self._patience.back - 1)
+            window = overlapping(self._offset - landing.tied - 1 - further, self._size)
+        return self._ask(window, f"stepped back: {why}")
+
+    def _land(self, sight: Sight, window: Window) -> Step:
+        before, ids = self._landing, frozenset(sight.ids)
+        brought = before.fresh if before is not None else frozenset[str]()
+        known = ids <= sight.known and ids.isdisjoint(brought)
+        ends = sight.ends(window)
+        last = sight.last if sight.last is not None or before is None else before.last
+        self._landing = _Landing(window, ids, ids - sight.known, last, sight.tied, sight.total, ends)
+        self._offset, self._patience = window.end, _Patience()
+        counted = sight.total is not None and sight.total > window.start + len(ids)
+        if ends and (not counted or (before is not None and before.ends)):
+            self._unproven |= counted
+            return self._end()
+        self._confirming &= not self._landing.fresh
+        floor = self._stretches[0].bottom
+        quiet = known and floor is not None and sight.older_than(floor - self._disorder)
+        self._quiet = self._quiet + 1 if quiet else 0
+        if self._quiet > self._guard_pages:
+            return self._finish()
+        return self._ask(self._next(), "guard page" if quiet else "next page", reached=self._landing.last)
+
+    def _next(self) -> Window:
+        """The window that follows on the last landing, overlapping it beyond the rows of its last second if it can."""
+        landing, offset = self._landing, self._offset
+        if landing is not None and not self._one_size:
+            for overlap in (landing.tied + 1, 1):
+                window = overlapping(offset - overlap, self._size)
+                if window.end > offset:
+                    return window
+        return aligned(offset, self._size)
+
+    # Ending.
+
+    def _finish(self) -> Step:
+        """The stretch is read to its bottom; go on with the next."""
+        assert self._landing is not None, "a stretch ends on a page"
+        stretch, last = self._stretches[0], self._landing.last
+        if len(self._stretches) == 1:
+            return self._over("old and known", (stretch,), reached=last)
+        del self._stretches[0]
+        window = self._begin()
+        return self._ask(window, self._stretches[0].why, stretch=stretch, reached=last, finished=(stretch,))
+
+    def _end(self) -> Step:
+        """The listing ends here, and with it every stretch; an end of the whole history is looked at twice."""
+        whole = any(stretch.bottom is None for stretch in self._stretches)
+        if whole and not self._confirming:
+            self._confirming, self._before = True, None
+            landing = self._landing
+            window, last = (self._asked, None) if landing is None else (landing.window, landing.last)
+            return self._ask(window, "the end, looked at again", reached=last)
+        return self._over("the end of the listing", tuple(self._stretches), at_end=True)
+
+    def _over(
+        self, why: str, finished: tuple[Stretch, ...], *, reached: datetime | None = None, at_end: bool = False
+    ) -> Step:
+        return Step(
+            None,
+            why,
+            self._stretches[0],
+            reached=reached,
+            finished=finished,
+            at_end=at_end,
+            depth=self._offset,
+            unproven=self._unproven,
+            suspects=tuple(self._suspects),
+        )
+
+    def _fail(self, error: str) -> Step:
+        return Step(None, error, self._stretches[0], error=error)
+
+    def _ask(
+        self,
+        window: Window,
+        why: str,
+        *,
+        stretch: Stretch | None = None,
+        reached: datetime | None = None,
+        finished: tuple[Stretch, ...] = (),
+    ) -> Step:
+        self._asked = window
+        return Step(
+            window,
+            why,
+            stretch or self._stretches[0],
+            reached=reached,
+            finished=finished,
+            depth=self._offset,
+            unproven=self._unproven,
+            suspects=tuple(self._suspects),
+        )
+
+
+def _fell(landing: _Landing, sight: Sight) -> bool:
+    return landing.total is not None and sight.total is not None and sight.total < landing.total

@@ -1,0 +1,1 @@
+"""Tencent Lexiang: who downloaded which file, served newest first, page by page."""
