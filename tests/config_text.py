@@ -10,6 +10,7 @@ from logkeep.vendors.settings import Settings, load_settings
 
 SECRET = "hunter2-do-not-show"
 ACCOUNT: Mapping[str, Any] = {"name": "main", "client_id": "id-1", "client_secret": SECRET}
+LEXIANG: Mapping[str, Any] = {"name": "hq", "app_key": "key-1", "app_secret": SECRET}
 NOWHERE = Path("/nonexistent/logkeep/config.toml")
 
 
@@ -61,3 +62,8 @@ def problems(folder: Path, tree: Mapping[str, Any] | str, environ: Mapping[str, 
 def account_problems(folder: Path, **keys: object) -> dict[str, str]:
     """What is wrong with one account that is right but for these keys."""
     return problems(folder, {"pan123": [{**ACCOUNT, **keys}]})
+
+
+def lexiang_problems(folder: Path, **keys: object) -> dict[str, str]:
+    """The same for an account of Lexiang."""
+    return problems(folder, {"lexiang": [{**LEXIANG, **keys}]})

@@ -120,8 +120,9 @@ class RecordLife:
     async def begin(self) -> RecordsReconciled:
         await self.store.open()
         await self.catalog.open()
-        await self.catalog.accounts.enrol([KEY], now=NOW, watched_from=Hour.of(NOW))
-        await self.catalog.streams.enrol(1, STREAM)
+        if not await self.catalog.accounts.all():
+            await self.catalog.accounts.enrol([KEY], now=NOW, watched_from=Hour.of(NOW))
+            await self.catalog.streams.enrol(1, STREAM)
         return await reconcile_records(self.catalog, self.store, self.clock)
 
     async def stream(self) -> StreamRecord:

@@ -13,6 +13,7 @@ from logkeep.config.findings import Findings
 from logkeep.config.sections import Section
 from logkeep.config.sources import Sources
 from logkeep.errors import ConfigError
+from logkeep.vendors.lexiang.settings import LexiangSettings
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings, load_settings
 
@@ -62,7 +63,7 @@ def test_problem_in_the_section_that_allows_http_does_not_hide_that_http_is_not_
     [
         ({"storrage": {}}, "storrage", "no such section; did you mean storage?"),
         ({"pan321": []}, "pan321", "no such section; did you mean pan123?"),
-        ({"lexiang": []}, "lexiang", "no such section; known here: storage, catalog, schedule, "),
+        ({"gdrive": []}, "gdrive", "no such section; known here: storage, catalog, schedule, "),
         ({"_env_file": "/etc/passwd"}, "_env_file", "no such section"),
         ({"_cli_parse_args": True}, "_cli_parse_args", "no such section"),
         ({"_warnings": []}, "_warnings", "no such section"),
@@ -93,13 +94,15 @@ def test_accounts_with_single_brackets(accounts: object, tmp_path: Path) -> None
     assert "write [[pan123]] with double brackets" in found["pan123"]
 
 
-@pytest.mark.parametrize("tree", [{}, {"pan123": []}])
+@pytest.mark.parametrize("tree", [{}, {"pan123": []}, {"lexiang": []}, {"pan123": [], "lexiang": []}])
 def test_no_account_at_all(tree: dict[str, Any], tmp_path: Path) -> None:
-    assert problems(tmp_path, tree) == {"pan123": "no account; add a [[pan123]] section"}
+    assert problems(tmp_path, tree) == {"pan123": "no account; add a [[pan123]] or a [[lexiang]] section"}
 
 
 def test_no_file_no_variables_and_no_account() -> None:
-    with pytest.raises(ConfigError, match=r"^pan123: no account; add a \[\[pan123\]\] section$") as caught:
+    with pytest.raises(
+        ConfigError, match=r"^pan123: no account; add a \[\[pan123\]\] or a \[\[lexiang\]\] section$"
+    ) as caught:
         load_settings(None, {}, default_path=NOWHERE)
     assert caught.value.exit_code == 2
 
@@ -154,12 +157,16 @@ GARBAGE = st.recursive(
     max_leaves=5,
 )
 ACCOUNT_KEYS = [key for key in keys_of(Pan123Settings) if key != "client_secret"]
+LEXIANG_KEYS = [key for key in keys_of(LexiangSettings) if key != "app_secret"]
 HIDDEN = st.sampled_from([SECRET, [SECRET], {"a": SECRET}, f"{SECRET}\n{SECRET}", f"\x00{SECRET}"])
 TREES = st.fixed_dictionaries(
     {
         "pan123": st.lists(
             st.fixed_dictionaries({"client_secret": HIDDEN}, optional=dict.fromkeys(ACCOUNT_KEYS, GARBAGE)), max_size=3
-        )
+        ),
+        "lexiang": st.lists(
+            st.fixed_dictionaries({"app_secret": HIDDEN}, optional=dict.fromkeys(LEXIANG_KEYS, GARBAGE)), max_size=2
+        ),
     },
     optional={
         **{

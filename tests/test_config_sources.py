@@ -66,8 +66,8 @@ def test_variable_of_each_kind(variable: str, text: str, section: str, key: str,
 
 def test_every_key_has_its_variable() -> None:
     known = known_variables(Settings)
-    assert {"LOGKEEP_STORAGE__PATH", "LOGKEEP_WEB__TOKEN_FILE", "LOGKEEP_PAN123"} <= known.keys()
-    assert len(known) == 21
+    assert {"LOGKEEP_STORAGE__PATH", "LOGKEEP_WEB__TOKEN_FILE", "LOGKEEP_PAN123", "LOGKEEP_LEXIANG"} <= known.keys()
+    assert len(known) == 22
 
 
 @pytest.mark.parametrize("text", ["many", "1.5", "true", "", "0x10", "1" * 30])

@@ -187,7 +187,7 @@ class RecordsMachine(RuleBasedStateMachine):
 
 
 TestRecordsMachine = RecordsMachine.TestCase
-TestRecordsMachine.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+TestRecordsMachine.settings = settings(max_examples=25, stateful_step_count=10, deadline=None)
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def machine() -> Iterator[RecordsMachine]:
         made.teardown()
 
 
-AGAIN = pytest.mark.parametrize("then", [(), (1,), (2,), (3, 1), (4,)], ids=str)
+AGAIN = pytest.mark.parametrize("then", [(), (2, 1), (4,)], ids=str)
 
 
 def ends_well(made: RecordsMachine, then: tuple[int, ...]) -> None:

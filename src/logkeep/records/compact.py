@@ -77,6 +77,7 @@ class Compactor:
         """
         async with self._turn:
             await self._outcomes.settle()
+            await settled(remove_retired(self._catalog, self._store))
             sources = await self._catalog.streams.segments(stream.stream_id, day)
             if len(sources) < 2:  # noqa: PLR2004 - one segment is what compaction is about
                 return False

@@ -74,6 +74,7 @@ class LexiangAccount:
 
         ``created_at`` is ``at`` (aware; default: now) less ``back``, cut to the second: earlier, later or equal to
         others' as wished. Among records of one second its place is drawn.
+        Target and owner are drawn too, and told whole, unless given otherwise.
 
         Raises:
             ValueError: a record has, or had, this id.
@@ -108,7 +109,7 @@ class LexiangAccount:
         self.records.remove(number, self._quirks.now(), self._asked())
 
     def delete_random(self, count: int = 1, *, newest: int | None = None) -> list[str]:
-        """Delete ``count`` records (fewer where there are no more), each drawn from the ``newest`` then; say their ids."""
+        """Delete ``count`` records (or all that are there), each drawn from the ``newest`` then, and say their ids."""
         deleted = []
         for _ in range(min(count, len(self))):
             number = self.records.draw(newest)
