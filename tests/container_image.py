@@ -62,6 +62,11 @@ class Image:
     config: dict[str, Any]
 
     @property
+    def site_packages(self) -> Path:
+        (found,) = (self.rootfs / "opt/logkeep/lib").glob("python3.*/site-packages")
+        return found
+
+    @property
     def environment(self) -> list[str]:
         return list(self.config["Env"])
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from logkeep.model import CHINA
@@ -150,7 +150,8 @@ def travel(
         _happen(before, len(trip.asked))
         sight = listing.page(ask, archive)
         if sight is not None and twist is not None:
-            sight = twist(len(trip.asked), sight)
+            served = twist(len(trip.asked), sight)
+            sight = replace(served, known=archive & set(served.ids))
         step = walk.refused() if sight is None else walk.tell(sight)
         seen = set() if sight is None else set(sight.ids)
         trip.read |= seen

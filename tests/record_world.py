@@ -4,8 +4,8 @@ import gzip
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -104,10 +104,16 @@ class MortalRecordCatalog(Catalog):
 class RecordLife:
     """One process that keeps records: everything it has open."""
 
-    def __init__(self, root: Path, clock: ManualClock | None = None, fuse: Fuse | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        clock: ManualClock | None = None,
+        fuse: Fuse | None = None,
+        kind: type[MortalRecordStore] = MortalRecordStore,
+    ) -> None:
         self.root = root
         self.clock = clock or ManualClock(NOW)
-        self.store = MortalRecordStore(root, fuse or Fuse())
+        self.store = kind(root, fuse or Fuse())
         self.catalog = MortalRecordCatalog(root / "catalog.sqlite3", self.store.fuse)
         self.keeper = SegmentKeeper(self.store, self.catalog, self.clock)
         self.compactor = Compactor(self.store, self.catalog, self.clock)
@@ -136,6 +142,18 @@ class RecordLife:
 
     async def known(self, found: Collection[ListedRecord]) -> set[str]:
         return await self.catalog.streams.known(1, ids(found))
+
+
+@asynccontextmanager
+async def open_life(root: Path, kind: type[MortalRecordStore] = MortalRecordStore) -> AsyncIterator[RecordLife]:
+    """A process that has begun; the catalog is closed in the end."""
+    root.mkdir(exist_ok=True)
+    life = RecordLife(root, kind=kind)
+    await life.begin()
+    try:
+        yield life
+    finally:
+        await life.catalog.close()
 
 
 def segments_on_disk(root: Path) -> dict[str, bytes]:

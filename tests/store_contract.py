@@ -254,6 +254,32 @@ class StoreContract:
                 await call
         assert await staged(store, "a") == b"data"
 
+    async def test_removing_takes_what_is_named_and_does_not_mind_repetition(self, store: Store) -> None:
+        paths = [PATH, OTHER_PATH, "pan123/main/date=2025-06-20/hour=16/14-x.gz"]
+        for path in paths:
+            await publish(store, "a", path.encode(), path)
+        for _ in range(2):
+            await store.remove([PATH, OTHER_PATH, "never/was/there.gz"])
+        assert [await store.size(path) for path in paths] == [None, None, len(paths[2])]
+
+    async def test_removing_nothing_is_no_work(self, store: Store) -> None:
+        await store.remove([])
+
+    async def test_what_was_removed_can_be_published_anew(self, store: Store) -> None:
+        await publish(store, "a", b"data")
+        await store.remove([PATH])
+        await publish(store, "a", b"other data")
+        assert await archived(store, PATH) == b"other data"
+
+    async def test_nothing_is_removed_where_one_path_leaves_the_archive(self, store: Store) -> None:
+        await publish(store, "a", b"data")
+        await stage(store, "b", b"staged")
+        for outside in ("../x", "/etc/x", ".logkeep/tmp/b", "a//b"):
+            with pytest.raises(StorageError):
+                await store.remove([PATH, outside])
+        assert await archived(store, PATH) == b"data"
+        assert await staged(store, "b") == b"staged"
+
     async def test_a_quarantined_object_leaves_staging_and_can_come_back(self, store: Store) -> None:
         await stage(store, "a", b"odd bytes")
         where = await store.quarantine("a", "12-odd")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -86,6 +87,28 @@ async def test_a_migration_keeps_a_backup_of_what_was_there(path: Path, tmp_path
     assert names(path.with_name("catalog.sqlite3.backup-0002"), "accounts", "name") == ["main"]
     assert await migrate(path, migrations) == "0003"
     assert names(path, "accounts", "name") == ["main-migrated"], "it ran once"
+
+
+async def test_a_catalog_of_the_first_schema_keeps_its_rows(path: Path, tmp_path: Path) -> None:
+    """Made by the first migration alone, with an account and a pass; the records of its passes are none."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(OURS.folder, folder)
+    first = Database(path)
+    await first.open()
+    await first.schema(lambda connection: schema._upgrade(connection, schema.Migrations(folder, "0001")))
+    await first.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        columns = "vendor, name, first_seen_at, watched_from, judged_to, configured"
+        connection.execute(f"INSERT INTO accounts ({columns}) VALUES ('pan123', 'main', 1, 2, 2, 1)")  # noqa: S608 - our own words
+        connection.execute("INSERT INTO runs (account_id, cause, started_at, outcome) VALUES (1, 'sync', 5, 'ok')")
+    catalog = Catalog(path)
+    await catalog.open()
+    assert [account.name for account in await catalog.accounts.all()] == ["main"]
+    assert [(run.cause, run.outcome, run.records) for run in await catalog.runs.latest(1)] == [("sync", "ok", 0)]
+    stream = await catalog.streams.enrol(1, "download-logs")
+    assert await catalog.streams.get(stream.stream_id) == stream
+    await catalog.close()
+    assert names(path.with_name("catalog.sqlite3.backup-0001"), "alembic_version", "version_num") == ["0001"]
 
 
 def test_killed_before_each_step_of_a_migration(tmp_path: Path) -> None:

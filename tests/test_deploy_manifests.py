@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from logkeep import __version__
 from logkeep.config import DEFAULT_CONFIG, DaemonSettings, StorageSettings
 from logkeep.vendors.settings import load_settings
 
 from config_text import write_config
-
-yaml: Any = pytest.importorskip("yaml", reason="the manifests are not looked at: PyYAML is absent")
 
 ROOT = Path(__file__).parent.parent
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))

@@ -15,8 +15,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ from logkeep.config import DaemonSettings
 
 pytestmark = pytest.mark.system
 
-HOURS, FILES_PER_HOUR = 600, 1
+HOURS = 600  # with one file each
 PATIENCE_S = 60.0
 UID = 8480
 STORAGE, SETTINGS = "/var/lib/logkeep", "/etc/logkeep"
@@ -82,7 +81,7 @@ class Vendor:
     """The simulated vendor on the loopback of a network of its own: no container that joins it gets any farther."""
 
     process: subprocess.Popen[str]
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str]
 
     def settings(self, text: str) -> str:
         """Settings as an operator writes them, for this vendor and account."""
@@ -91,8 +90,8 @@ class Vendor:
 
 @pytest.fixture
 def vendor(image: Image) -> Iterator[Vendor]:  # noqa: ARG001 - without an image there is nobody to serve
-    simulator = [sys.executable, "-m", "logkeep.simulator", "--hours", str(HOURS)]
-    simulator += ["--files-per-hour", str(FILES_PER_HOUR)]
+    offered = ("--hours", str(HOURS), "--files-per-hour", "1")
+    simulator = (sys.executable, "-m", "logkeep.simulator", *offered)
     command = ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *simulator]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -195,7 +194,7 @@ def test_nothing_that_built_the_image_is_left_in_it(image: Image) -> None:
     folders = [image.rootfs / folder for folder in ("usr/bin", "usr/local/bin", "opt/logkeep/bin")]
     assert [path for folder in folders for path in folder.iterdir() if path.name in tools] == []
     assert [path.name for path in (image.rootfs / "opt/logkeep/bin").iterdir() if path.name.startswith("pip")] == []
-    packages = {path.name for path in site_packages(image).iterdir()}
+    packages = {path.name for path in image.site_packages.iterdir()}
     assert packages & {"pip", "setuptools", "wheel", "hatchling", "pytest"} == set()
     left = [image.rootfs / folder for folder in ("src", "wheels", "opt/build", "root/.cache", "var/lib/logkeep/.cache")]
     assert [path for path in left if path.exists()] == []
@@ -205,7 +204,7 @@ def test_nothing_that_built_the_image_is_left_in_it(image: Image) -> None:
 
 def test_the_wheel_in_the_image_is_this_source(image: Image) -> None:
     """Every module and every file that modules read, with the same bytes."""
-    installed, source = site_packages(image) / "logkeep", image.context / "src" / "logkeep"
+    installed, source = image.site_packages / "logkeep", image.context / "src" / "logkeep"
 
     def contents(folder: Path) -> dict[str, bytes]:
         paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".pyo")]
@@ -225,11 +224,6 @@ def test_the_user_can_change_nothing_in_the_image_but_its_volume(image: Image) -
     assert writable == [STORAGE.lstrip("/")]
     assert list((image.rootfs / writable[0]).iterdir()) == []
     assert {path.lstat().st_uid for path in (image.rootfs / "opt/logkeep").rglob("*")} == {0}
-
-
-def site_packages(image: Image) -> Path:
-    (found,) = (image.rootfs / "opt/logkeep/lib").glob("python3.*/site-packages")
-    return found
 
 
 # --- what it does
@@ -258,12 +252,11 @@ def test_a_daemon_archives_is_healthy_and_ends_with_the_signal_that_process_1_ge
         container.send("TERM")
         assert container.process is not None
         assert container.process.wait(timeout=PATIENCE_S) == 0, container.err
-        drain: timedelta = DaemonSettings().drain
-        assert time.monotonic() - began < drain.total_seconds() + 5
+        assert time.monotonic() - began < DaemonSettings().drain.total_seconds() + 5
         assert [json.loads(line)["event"] for line in container.err.splitlines()][-1] == "stopped"
     again = as_docker_does.container("sync")
     assert again.end() == 0, again.out + again.err
-    assert len(as_docker_does.archived()) == HOURS * FILES_PER_HOUR
+    assert len(as_docker_does.archived()) == HOURS
     assert_private(as_docker_does.storage)
 
 
@@ -272,7 +265,7 @@ def test_a_pod_archives_with_the_settings_of_the_manifests(as_kubernetes_does: H
     container = as_kubernetes_does.container("sync")
     assert container.end() == 0, container.out + container.err
     assert "no gaps" in container.out
-    assert len(as_kubernetes_does.archived()) == HOURS * FILES_PER_HOUR
+    assert len(as_kubernetes_does.archived()) == HOURS
     assert_private(as_kubernetes_does.storage)
 
 

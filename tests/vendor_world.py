@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from logkeep.model import TokenRecord
 from logkeep.vendors.http import HttpLimits
+from logkeep.vendors.lexiang.client import LexiangClient
 from logkeep.vendors.pan123.client import Pan123Client
 from logkeep.vendors.token import TokenStore
 
@@ -134,24 +135,35 @@ def envelope(code: int = 0, message: str = "ok", data: Any = None, **response: A
 @asynccontextmanager
 async def desk(*, tls: ssl.SSLContext | None = None, **settings: Any) -> AsyncIterator[Desk]:
     made = Desk(**settings)
+    routes = [
+        web.post("/api/v1/access_token", made.token),
+        web.get("/api/v1/direct-link/offline/logs", made.list),
+    ]
+    async with _served(routes, tls) as made.base_url:
+        yield made
+
+
+@asynccontextmanager
+async def _served(routes: list[web.RouteDef], tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server with these routes; gives its base URL."""
     app = web.Application()
-    app.router.add_post("/api/v1/access_token", made.token)
-    app.router.add_get("/api/v1/direct-link/offline/logs", made.list)
+    app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-        made.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
-        yield made
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
 
 def client(base_url: str, clock: ManualClock, store: TokenStore | None = None, **settings: Any) -> Pan123Client:
-    given: dict[str, Any] = {
-        "account_name": "main",
-        "client_id": CLIENT_ID,
-        "client_secret": SecretStr(SECRET),
+    access = {"account_name": "main", "client_id": CLIENT_ID, "client_secret": SecretStr(SECRET)}
+    return Pan123Client(**(_common(base_url, clock, store) | access | settings))
+
+
+def _common(base_url: str, clock: ManualClock, store: TokenStore | None) -> dict[str, Any]:
+    return {
         "base_url": base_url,
         "token_store": store or MemoryTokens(),
         "clock": clock,
@@ -161,4 +173,61 @@ def client(base_url: str, clock: ManualClock, store: TokenStore | None = None, *
         "allow_private_addresses": True,
         "limits": HttpLimits(connect_s=2, read_s=2, total_s=5),
     }
-    return Pan123Client(**(given | settings))
+
+
+@dataclass
+class LexiangDesk:
+    """The same for Lexiang. ``asked_at`` is when each token call came in, by the desk's clock."""
+
+    base_url: str = ""
+    listings: int = 0
+    live: set[str] = field(default_factory=set)
+    asked_at: list[datetime] = field(default_factory=list)
+    seen: list[tuple[str, dict[str, str], dict[str, str], str]] = field(default_factory=list)
+    document: dict[str, Any] = field(default_factory=lambda: {"data": [], "links": {"next": None}, "meta": {}})
+    clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
+    listing: Answer = lambda _request: None
+    issuing: Answer = lambda _request: None
+
+    @property
+    def tokens_asked(self) -> int:
+        return len(self.asked_at)
+
+    async def token(self, request: web.Request) -> web.StreamResponse:
+        await self._note(request)
+        self.asked_at.append(self.clock.now())
+        if (answer := self.issuing(request)) is not None:
+            return await _made(answer)
+        token = f"lx-tok.{self.tokens_asked}.abcdefghijklmnop"
+        self.live.add(token)
+        return web.json_response({"token_type": "Bearer", "expires_in": 7200, "access_token": token})
+
+    async def logs(self, request: web.Request) -> web.StreamResponse:
+        await self._note(request)
+        self.listings += 1
+        if (answer := self.listing(request)) is not None:
+            return await _made(answer)
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.live:
+            return web.json_response({"errors": {"detail": "Unauthenticated."}}, status=401)
+        return web.json_response(self.document)
+
+    async def _note(self, request: web.Request) -> None:
+        self.seen.append((request.path_qs, dict(request.query), dict(request.headers), await request.text()))
+
+
+@asynccontextmanager
+async def lexiang_desk(**settings: Any) -> AsyncIterator[LexiangDesk]:
+    made = LexiangDesk(**settings)
+    routes = [
+        web.post("/cgi-bin/token", made.token),
+        web.get("/cgi-bin/v1/download-logs", made.logs),
+    ]
+    async with _served(routes) as made.base_url:
+        yield made
+
+
+def lexiang_client(
+    base_url: str, clock: ManualClock, store: TokenStore | None = None, **settings: Any
+) -> LexiangClient:
+    access = {"account_name": "hq", "app_key": CLIENT_ID, "app_secret": SecretStr(SECRET)}
+    return LexiangClient(**(_common(base_url, clock, store) | access | settings))

@@ -35,7 +35,7 @@ class Closing:
     def lands(self, sight: Sight, window: Window) -> bool:
         """Whether the walk can go on from this page: it begins above the hole, and reaches it or the listing's end."""
         first, last = sight.first, sight.last
-        newer = window.start == 0 or first is None or first > self.top
+        newer = window.start == 0 or (first is not None and first > self.top)
         if not newer:
             self.too_deep(window)
             return False

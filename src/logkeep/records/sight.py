@@ -41,13 +41,24 @@ class Sight:
         last = self.last
         return next((n for n, moment in enumerate(reversed(self.times)) if moment not in (None, last)), len(self.ids))
 
+    @property
+    def middle(self) -> datetime | None:
+        """The time halfway down the page, which one row out of place does not change."""
+        dated = [moment for moment in self.times if moment is not None]
+        return dated[len(dated) // 2] if dated else None
+
+    def leads_below(self, lowest: datetime | None) -> bool:
+        """Whether the page is one from further down in time."""
+        middle = self.middle
+        return middle is not None and (lowest is None or middle < lowest)
+
     def ends(self, window: Window) -> bool:
         """Whether the listing seems to end on this page: rows are lacking, and no page is said to follow."""
         return len(self.ids) < window.size and not self.has_next
 
-    def older_than(self, floor: datetime) -> bool:
-        """Whether every row that has a time is older."""
-        return all(moment is None or moment < floor for moment in self.times)
+    def older_than(self, floor: datetime, by: timedelta = timedelta()) -> bool:
+        """Whether every row that has a time is older, by more than ``by``."""
+        return all(moment is None or floor - moment > by for moment in self.times)
 
     def disorder(self) -> tuple[timedelta, list[Suspect]]:
         """How far the worst row stands below an older one, and the stretches of time that this makes doubtful."""

@@ -33,45 +33,35 @@ from datetime import datetime, timedelta
 from logkeep.catalog.records import Suspect
 from logkeep.model import rfc3339
 from logkeep.records.closing import Closing
+from logkeep.records.landing import Footing, Landing
 from logkeep.records.sight import Sight
 from logkeep.records.stretch import Step, Stretch
 from logkeep.records.windows import Window, aligned, overlapping
 
 GUARD_PAGES = 1
 """Pages past the floor that must be old and known as well before the walk ends."""
+STILL_AT_MOST = 256
+"""Pages in a row that neither bring anything new nor lead further down in time."""
+ABOVE_AT_MOST = 64
+"""Pages that are newer as a whole than the one before, while none leads further down in time."""
+_DISORDER_AT_MOST = timedelta(hours=48)
+"""A single row with a date far off must not make every pass read for years; the weekly look finds what this misses."""
 _MISPLACED_AT_MOST = 4
 _SAME_AT_MOST = 3
 _EMPTY_AT_MOST = 2
 _BACK_AT_MOST = 7
-_ABOVE_AT_MOST = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Landing:
-    """The lowest page so far that follows on the one before it. ``fresh``: its ids that were not known."""
-
-    window: Window
-    ids: frozenset[str]
-    fresh: frozenset[str]
-    last: datetime | None
-    tied: int
-    total: int | None
-    ends: bool
-
-    @property
-    def short(self) -> bool:
-        return len(self.ids) < self.window.size
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(slots=True)
 class _Patience:
-    """How often something happened since the last landing that must not go on for ever."""
+    """How often something happened since the walk last got on that must not go on for ever."""
 
     misplaced: int = 0
     same: int = 0
     empty: int = 0
     back: int = 0
-    above: int = 0
+    still: int = 0
 
 
 class Walk:
@@ -85,7 +75,7 @@ class Walk:
         self._size = page_size
         self._guard_pages = guard_pages
         self._one_size = False
-        self._landing: _Landing | None = None
+        self._landing: Landing | None = None
         self._offset = 0
         self._closing: Closing | None = None
         self._before: tuple[Window, str] | None = None
@@ -93,6 +83,9 @@ class Walk:
         self._quiet = 0
         self._confirming = False
         self._patience = _Patience()
+        self._above = 0
+        self._lowest: datetime | None = None
+        self._brought: set[str] = set()
         self._suspects: list[Suspect] = []
         self._unproven = False
         self.first = self._begin()
@@ -108,21 +101,23 @@ class Walk:
         if self._size == 1:
             return self._fail("not even a page of one record is served")
         self._size //= 2
+        self._suspects, self._unproven = [], False
         window = self._next() if self._closing is None else self._window(self._asked.start)
         return self._ask(window, "larger pages are refused")
 
     def tell(self, sight: Sight) -> Step:
         """Take in the answer to the window that was asked last."""
         self._suspects, self._unproven = [], False
+        self._brought |= set(sight.ids) - sight.known
         window = self._served(sight)
         if sight.page not in (None, self._asked.page):
-            return self._misplaced(sight.page)
+            return self._misplaced(sight)
         if not sight.ids:
             return self._empty(sight, window)
         if self._repeats(sight, window):
             return self._fail(f"paging is not honoured: {window} shows the rows of another page")
         worst, self._suspects = sight.disorder()
-        self._disorder = max(self._disorder, worst)
+        self._disorder = max(self._disorder, min(worst, _DISORDER_AT_MOST))
         if self._closing is not None and not self._closing.lands(sight, window):
             return self._close_in(self._closing, window)
         self._closing = None
@@ -133,7 +128,7 @@ class Walk:
     def _served(self, sight: Sight) -> Window:
         """The window that was really served; a vendor may clamp the size, fix it, and even misstate it."""
         asked, rows, size = self._asked, len(sight.ids), self._asked.size
-        if sight.per_page is not None and sight.per_page >= 1:
+        if sight.per_page is not None and self._believed(sight.per_page, sight):
             size = sight.per_page
         if rows > size or (asked.page == 1 and 0 < rows < size and sight.has_next):
             size = rows
@@ -143,24 +138,39 @@ class Walk:
             self._size = size
         return Window(asked.page, size)
 
-    def _misplaced(self, page: int | None) -> Step:
+    def _believed(self, stated: int, sight: Sight) -> bool:
+        """Whether the stated size may be the served one; pages larger than asked must look it."""
+        if stated <= self._asked.size:
+            return stated >= 1
+        larger = self._asked.page == 1 or len(sight.ids) > self._asked.size
+        return larger and (len(sight.ids) == stated or not sight.has_next)
+
+    def _misplaced(self, sight: Sight) -> Step:
         self._patience.misplaced += 1
         if self._patience.misplaced > _MISPLACED_AT_MOST:
-            return self._fail(f"paging is not honoured: page {self._asked.page} was asked, page {page} answered")
+            return self._fail(f"paging is not honoured: page {self._asked.page} was asked, page {sight.page} answered")
         if self._patience.misplaced == 1 or (self._landing is None and self._closing is None):
-            return self._ask(self._asked, f"asked again: page {page} answered")
+            return self._ask(self._asked, f"asked again: page {sight.page} answered")
         if self._closing is not None:
             self._patience.misplaced = 0
             self._closing.too_deep(self._asked)
             return self._close_in(self._closing, self._asked)
+        if self._past_the_end(sight):
+            return self._end()
         return self._back("another page answered")
+
+    def _past_the_end(self, sight: Sight) -> bool:
+        """Whether no page of this number was to be expected; some vendors then show the first one."""
+        landing, start = self._landing, self._asked.start
+        last_page = landing is not None and not landing.has_next and not landing.fell(sight)
+        return last_page and start >= self._offset and (sight.total is None or sight.total <= start)
 
     def _repeats(self, sight: Sight, window: Window) -> bool:
         """Whether a page that should begin further down keeps beginning with the same row."""
         before, self._before = self._before, (window, sight.ids[0])
-        if before is None or before[0].start >= window.start or before[1] != sight.ids[0]:
+        if before is None or before[0].start >= window.start:
             return False
-        self._patience.same += 1
+        self._patience.same = self._patience.same + 1 if before[1] == sight.ids[0] else 0
         return self._patience.same >= _SAME_AT_MOST
 
     def _empty(self, sight: Sight, window: Window) -> Step:
@@ -173,19 +183,26 @@ class Walk:
         if self._closing is not None:
             self._closing.too_deep(window)
             return self._close_in(self._closing, window)
+        return self._nothing(sight, counted=counted)
+
+    def _nothing(self, sight: Sight, *, counted: bool) -> Step:
+        """An empty page below the landing is the end, unless the vendor or the rows seen before speak against it."""
         landing = self._landing
         assert landing is not None, "closing in ends with a landing"
-        edge = self._asked.start >= self._offset and not _fell(landing, sight)
-        if landing.short or edge or self._patience.back >= _BACK_AT_MOST:
-            self._unproven = counted or not (landing.short or edge)
+        edge = self._asked.start >= self._offset and not landing.fell(sight)
+        if (landing.short or edge) and not (counted and landing.has_next):
+            self._unproven = counted
             return self._end()
+        gave_up = self._patience.still > _EMPTY_AT_MOST and sight.total is not None and not landing.fell(sight)
+        if edge or gave_up or self._patience.back >= _BACK_AT_MOST:
+            return self._fail(f"{self._asked} is empty, although more rows were seen or are counted")
         return self._back("an empty page where known rows should be")
 
     # Finding the top of a hole.
 
     def _begin(self) -> Window:
         """Start on the stretch at hand, going on from where the walk is, if it has come that far already."""
-        self._quiet, self._patience = 0, _Patience()
+        self._quiet, self._patience, self._above, self._lowest = 0, _Patience(), 0, None
         top, last = self._stretches[0].top, self._landing.last if self._landing is not None else None
         if top is None or (last is not None and last <= top):
             return self._next()
@@ -205,38 +222,19 @@ class Walk:
     # Going down.
 
     def _follow(self, sight: Sight, window: Window) -> Step:
-        """Whether the page follows on the last landing; if it does, land on it."""
+        """Land on the page if it follows on the last landing, or if all ways to one that does are exhausted."""
         landing = self._landing
-        if landing is None or landing.last is None or window.start == 0 or self._again(sight, window, landing):
+        if landing is None:
             return self._land(sight, window)
-        first, last = sight.first, sight.last
-        if first is not None and first > landing.last:
-            return self._land(sight, window) if last is None or last <= landing.last else self._above(window)
-        aimed = self._asked.start <= self._offset - landing.tied - 1
-        overlaps = not landing.ids.isdisjoint(sight.ids)
-        edge_to_edge = self._asked.start >= self._offset and not _fell(landing, sight)
-        if not aimed and (overlaps or edge_to_edge):
-            self._unproven = True
-            return self._land(sight, window)
-        if self._patience.back < _BACK_AT_MOST:
-            return self._back("the page does not follow on the one before it")
-        self._unproven = True
-        reason = f"drift: what follows on {rfc3339(landing.last)} could not be told"
-        self._suspects.append(Suspect(first or landing.last, landing.last, reason))
+        footing = landing.footing(sight, window, start=self._asked.start, offset=self._offset)
+        if footing is Footing.LOST:
+            if self._patience.back < _BACK_AT_MOST:
+                return self._back("the page does not follow on the one before it")
+            assert landing.last is not None, "nothing is lost where no time is known"
+            reason = f"drift: what follows on {rfc3339(landing.last)} could not be told"
+            self._suspects.append(Suspect((sight.first or landing.last) - _SECOND, landing.last, reason))
+        self._unproven = footing is not Footing.PROVEN
         return self._land(sight, window)
-
-    @staticmethod
-    def _again(sight: Sight, window: Window, landing: _Landing) -> bool:
-        """Whether the page of the last landing was asked once more, and nothing has changed."""
-        return window == landing.window and landing.ids == frozenset(sight.ids)
-
-    def _above(self, window: Window) -> Step:
-        """All rows are newer than where the walk is: rows came in above, or it stepped back further than needed."""
-        self._patience.above += 1
-        if self._patience.above > _ABOVE_AT_MOST:
-            return self._fail("paging is not honoured: page after page shows newer rows than the ones before")
-        self._offset = window.end if self._patience.back else max(self._offset, window.end)
-        return self._ask(self._next(), "rows came in above")
 
     def _back(self, why: str) -> Step:
         """Ask again further up, twice as far each time."""
@@ -250,24 +248,48 @@ class Walk:
         return self._ask(window, f"stepped back: {why}")
 
     def _land(self, sight: Sight, window: Window) -> Step:
-        before, ids = self._landing, frozenset(sight.ids)
-        brought = before.fresh if before is not None else frozenset[str]()
-        known = ids <= sight.known and ids.isdisjoint(brought)
-        ends = sight.ends(window)
-        last = sight.last if sight.last is not None or before is None else before.last
-        self._landing = _Landing(window, ids, ids - sight.known, last, sight.tied, sight.total, ends)
-        self._offset, self._patience = window.end, _Patience()
-        counted = sight.total is not None and sight.total > window.start + len(ids)
-        if ends and (not counted or (before is not None and before.ends)):
+        before = self._landing
+        further = before is None or before.further(sight)
+        self._landing = landing = self._stand_on(sight, window)
+        if self._patience.still > STILL_AT_MOST or self._above > ABOVE_AT_MOST:
+            return self._fail("paging is not honoured: page after page led nowhere, or back up to newer rows")
+        counted = sight.total is not None and sight.total > window.start + len(sight.ids)
+        if landing.ends and (not counted or (before is not None and before.ends)):
             self._unproven |= counted
             return self._end()
-        self._confirming &= not self._landing.fresh
+        self._confirming &= all(record_id in sight.known for record_id in sight.ids)
         floor = self._stretches[0].bottom
-        quiet = known and floor is not None and sight.older_than(floor - self._disorder)
-        self._quiet = self._quiet + 1 if quiet else 0
+        quiet = not landing.fresh and floor is not None and sight.older_than(floor, by=self._disorder)
+        self._quiet = (self._quiet + 1 if further else max(self._quiet, 1)) if quiet else 0
         if self._quiet > self._guard_pages:
             return self._finish()
-        return self._ask(self._next(), "guard page" if quiet else "next page", reached=self._landing.last)
+        return self._ask(self._next(), "guard page" if quiet else "next page", reached=landing.last)
+
+    def _count_patience(self, sight: Sight, *, above: bool) -> None:
+        """New rows and older ones are worth any number of pages; new ones that come in above are worth only so many."""
+        lower = sight.leads_below(self._lowest)
+        self._above = 0 if lower else self._above + above
+        if lower:
+            self._lowest = sight.middle
+        if lower or self._brought:
+            self._patience = _Patience()
+        else:
+            self._patience.still += 1
+
+    def _stand_on(self, sight: Sight, window: Window) -> Landing:
+        before, fresh = self._landing, self._brought
+        self._count_patience(sight, above=before is not None and before.above(sight))
+        self._offset, self._brought = window.end, set()
+        return Landing(
+            window,
+            tuple(sight.ids),
+            fresh=frozenset(sight.ids) & (fresh if before is None else fresh | before.fresh),
+            last=sight.last if sight.last is not None or before is None else before.last,
+            tied=sight.tied,
+            total=sight.total,
+            ends=sight.ends(window),
+            has_next=sight.has_next,
+        )
 
     def _next(self) -> Window:
         """The window that follows on the last landing, overlapping it beyond the rows of its last second if it can."""
@@ -292,9 +314,9 @@ class Walk:
         return self._ask(window, self._stretches[0].why, stretch=stretch, reached=last, finished=(stretch,))
 
     def _end(self) -> Step:
-        """The listing ends here, and with it every stretch; an end of the whole history is looked at twice."""
-        whole = any(stretch.bottom is None for stretch in self._stretches)
-        if whole and not self._confirming:
+        """The listing ends here, and with it every stretch; an end that closes a hole is looked at twice."""
+        more = len(self._stretches) > 1 or self._stretches[0].bottom is None
+        if more and not self._confirming:
             self._confirming, self._before = True, None
             landing = self._landing
             window, last = (self._asked, None) if landing is None else (landing.window, landing.last)
@@ -339,7 +361,3 @@ class Walk:
             unproven=self._unproven,
             suspects=tuple(self._suspects),
         )
-
-
-def _fell(landing: _Landing, sight: Sight) -> bool:
-    return landing.total is not None and sight.total is not None and sight.total < landing.total

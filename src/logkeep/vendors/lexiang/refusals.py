@@ -13,6 +13,7 @@ HTTP status decides, and the code where the status says success.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from logkeep.errors import PageRefused, TokenRefused, VendorError
@@ -44,7 +45,7 @@ _MEMBERS = frozenset({"id", "status", "code", "title", "detail", "message", "sou
 def read_refusal(status: int, headers: Mapping[str, str], value: Any, hide: Sequence[str]) -> Refusal:
     """Describe a reply whose body is JSON, whatever it is."""
     envelope = value if isinstance(value, dict) else {}
-    parts = list(_parts(envelope.get("errors")))[:_PARTS_MAX]
+    parts = list(islice(_parts(envelope.get("errors")), _PARTS_MAX))
     words = [*_texts(envelope), *(word for _, _, word in parts)]
     code = read_code(envelope.get("code"))
     if code in (None, 0):

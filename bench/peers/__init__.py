@@ -1,0 +1,1 @@
+"""What logkeep is measured against."""
