@@ -73,6 +73,10 @@ class Listing:
         self.rows.sort(key=lambda row: chance[row])
         self.rows.sort(key=lambda row: row.created_at or oldest, reverse=True)
 
+    def shown(self) -> list[Row]:
+        """The rows as they are served now."""
+        return self.rows
+
     def serves(self, asked: int) -> int:
         """How many rows a page has where ``asked`` are asked for."""
         return self.fixed or min(asked, self.clamp or asked)
@@ -82,7 +86,7 @@ class Listing:
         if self.refuses_above is not None and asked.size > self.refuses_above:
             return None
         window = Window(asked.page, self.serves(asked.size))
-        served = self.rows[window.start : window.end]
+        served = self.shown()[window.start : window.end]
         return Sight(
             [row.record_id for row in served],
             [row.created_at for row in served],

@@ -14,6 +14,7 @@ from logkeep.catalog.database import Database
 from logkeep.catalog.record_key import record_key
 from logkeep.catalog.records import Covered, Oddity, SegmentIntent, SegmentRecord, StreamRecord
 from logkeep.catalog.streams import Streams
+from logkeep.errors import StorageError
 from logkeep.model import CHINA, AccountKey, Hour, ListedRecord
 from logkeep.records.compact import Compactor
 from logkeep.records.reconcile import RecordsReconciled, reconcile_records
@@ -190,6 +191,19 @@ def broken_promises(root: Path, *, quiet: bool) -> list[str]:
             problems.append("the segments on disk are not the recorded ones")
         problems += [f"{path.name} is left" for path in (root / ".logkeep" / "tmp").iterdir()]
     return problems
+
+
+class FailingFuse(Fuse):
+    """Lets every step from the n-th on fail, and the process lives."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self._sound = at - 1
+
+    def step(self) -> None:
+        self._sound -= 1
+        if self._sound < 0:
+            raise StorageError("input/output error")
 
 
 class WatchedFuse(Fuse):

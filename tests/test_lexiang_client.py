@@ -237,6 +237,24 @@ async def test_a_token_refused_twice_is_the_caller_s_business(clock: ManualClock
         assert (api.tokens_asked, api.listings) == (2, 2)
 
 
+@pytest.mark.parametrize("answer", [refusal(403), refusal(422, {"errors": {"per_page": ["max 100"]}})])
+async def test_a_refusal_of_the_matter_itself_proves_that_the_token_was_accepted(
+    clock: ManualClock, answer: Any
+) -> None:
+    """Refusals of tokens are counted in a row; this one ends the row."""
+    store = MemoryTokens()
+    async with lexiang_desk(clock=clock) as api, lexiang_client(api.base_url, clock, store) as vendor:
+        api.listing = refusal(401)
+        assert isinstance(await error_from(vendor), TokenRefused)
+        assert store.only.refusals == 2
+        clock.advance(timedelta(minutes=1))
+        await vendor.ensure_token()
+        clock.advance(timedelta(minutes=11))
+        api.listing = answer
+        await error_from(vendor)
+        assert store.only.refusals == 0
+
+
 async def test_a_missing_right_keeps_the_token(clock: ManualClock) -> None:
     async with lexiang_desk(clock=clock) as api, lexiang_client(api.base_url, clock) as vendor:
         api.listing = refusal(403)

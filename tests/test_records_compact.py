@@ -24,6 +24,7 @@ from record_world import (
     FIRST,
     KEY,
     NOW,
+    FailingFuse,
     MortalRecordStore,
     RecordLife,
     broken_promises,
@@ -206,6 +207,35 @@ async def test_a_step_that_fails_is_finished_by_the_next_call(tmp_path: Path) ->
             with pytest.raises(StorageError):
                 await life.compact()
             assert broken_promises(life.root, quiet=False) == []
+            await life.compact()
+            assert broken_promises(life.root, quiet=True) == []
+            assert len(segments_on_disk(life.root)) == 1
+
+
+async def test_old_files_that_could_not_be_removed_go_although_no_other_day_is_closed(life: RecordLife) -> None:
+    for number in range(3):
+        await life.keep(records([number]))
+    life.refuse(Fuse(8, fails=True))
+    with pytest.raises(StorageError):
+        await life.compact()
+    life.refuse(Fuse())
+    assert len(segments_on_disk(life.root)) > 1
+    assert await life.compactor.compact_closed(KEY, replace(await life.stream(), covered=ALL), NOW) == 0
+    assert broken_promises(life.root, quiet=True) == []
+
+
+async def test_what_could_not_be_settled_at_once_is_settled_before_the_next_call(tmp_path: Path) -> None:
+    """A record that came in between makes another segment of the day than the one whose outcome is open."""
+    for step in range(1, 12):
+        async with open_life(tmp_path / str(step)) as life:
+            for number in range(3):
+                await life.keep(records([number]))
+            life.refuse(FailingFuse(step))
+            with pytest.raises(StorageError):
+                await life.compact()
+            life.refuse(Fuse())
+            await life.keep(records([3]))
+            await life.compact()
             await life.compact()
             assert broken_promises(life.root, quiet=True) == []
             assert len(segments_on_disk(life.root)) == 1

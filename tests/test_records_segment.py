@@ -25,6 +25,7 @@ from record_world import (
     FIRST,
     KEY,
     NOW,
+    FailingFuse,
     MortalRecordStore,
     RecordLife,
     broken_promises,
@@ -159,6 +160,21 @@ async def test_what_was_published_but_could_not_be_recorded_is_adopted_at_once(l
     await life.keep(records(range(4)), state)
     assert broken_promises(life.root, quiet=True) == []
     assert (await life.stream()).looks == 1
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+async def test_what_could_not_be_settled_at_once_is_settled_before_the_next_batch(life: RecordLife, step: int) -> None:
+    """The disk fails for a while, and a published segment is not recorded: its records must not come twice."""
+    life.refuse(FailingFuse(step))
+    with pytest.raises(StorageError):
+        await life.keep(records(range(3)))
+    life.clock.advance(timedelta(minutes=5))
+    with pytest.raises(StorageError):
+        await life.keep(records(range(3)))
+    life.refuse(Fuse())
+    await life.keep(records(range(4)))
+    assert broken_promises(life.root, quiet=True) == []
+    assert len(lines_on_disk(life.root)) == 4
 
 
 async def test_other_bytes_at_a_segments_place_are_left_alone(life: RecordLife, tmp_path: Path) -> None:

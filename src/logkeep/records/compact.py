@@ -58,10 +58,14 @@ class Compactor:
     async def compact_closed(self, key: AccountKey, stream: StreamRecord, now: datetime) -> int:
         """Compact every day that is closed by ``now``, the oldest first; returns how many.
 
+        What an earlier call left half done is finished first.
+
         Raises:
             StorageError: as ``compact``; the days before are done.
             CatalogError: likewise.
         """
+        async with self._turn:
+            await self._finish_earlier()
         days = closed_days(await self._catalog.streams.days(stream.stream_id), stream, now)
         return sum([await self.compact(key, stream, day) for day in days])
 
@@ -76,8 +80,7 @@ class Compactor:
             CatalogError: likewise.
         """
         async with self._turn:
-            await self._outcomes.settle()
-            await settled(remove_retired(self._catalog, self._store))
+            await self._finish_earlier()
             sources = await self._catalog.streams.segments(stream.stream_id, day)
             if len(sources) < 2:  # noqa: PLR2004 - one segment is what compaction is about
                 return False
@@ -93,6 +96,10 @@ class Compactor:
             await settled(self._commit(merged))
             log.info("day_compacted", stream=f"{key}/{stream.name}", day=day, segments=len(sources), path=merged.path)
             return True
+
+    async def _finish_earlier(self) -> None:
+        await self._outcomes.settle()
+        await settled(remove_retired(self._catalog, self._store))
 
     async def _merged(
         self, sources: Sequence[SegmentRecord], key: AccountKey, stream: StreamRecord, temp: str

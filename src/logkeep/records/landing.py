@@ -1,7 +1,7 @@
 """The lowest page that a walk stands on, and how the next page stands to it. Pure.
 
 A page is *proven* to follow where it begins with a row strictly newer than the last row of the landing: whatever was
-not read yet is on it or below it. A page that is newer as a whole is proven too; the walk merely stands higher up then.
+not read yet is on it or below it. A page that is newer as a whole lies *above* the place where to go on.
 *Likely* are steps that nothing speaks against, and that cannot be proven: from edge to edge, within one second, or
 where rows stand out of order at the edge. Anything else is *lost*: rows slipped by.
 """
@@ -18,6 +18,7 @@ class Footing(Enum):
     """Whether a page follows on the landing."""
 
     PROVEN = auto()
+    ABOVE = auto()
     LIKELY = auto()
     LOST = auto()
 
@@ -61,13 +62,17 @@ class Landing:
             return Footing.PROVEN
         if self.last is None:
             return Footing.LIKELY
+        if self._unmoved(sight, window) and self.above(sight):
+            return Footing.LIKELY
         if sight.first is not None and sight.first > self.last:
-            return Footing.PROVEN
+            return Footing.ABOVE if self.above(sight) else Footing.PROVEN
         aimed = start < offset - self.tied
         touches = not set(self.ids).isdisjoint(sight.ids) or (start >= offset and not self.fell(sight))
         return Footing.LIKELY if self._unmoved(sight, window) or (touches and not aimed) else Footing.LOST
 
     def _unmoved(self, sight: Sight, window: Window) -> bool:
-        """Whether the page begins with the very rows that this one ends with."""
+        """Whether the page begins with the rows that this one ends with, or right below while the count is the same."""
+        if window.start == self.window.end:
+            return self.total is not None and self.total == sight.total
         tail = self.ids[window.start - self.window.start :] if window.start >= self.window.start else ()
         return bool(tail) and tail == tuple(sight.ids[: len(tail)])

@@ -43,11 +43,11 @@ GUARD_PAGES = 1
 STILL_AT_MOST = 256
 """Pages in a row that neither bring anything new nor lead further down in time."""
 ABOVE_AT_MOST = 64
-"""Pages that are newer as a whole than the one before, while none leads further down in time."""
+"""Pages that are newer as a whole than where the walk is, while none leads further down in time."""
 _DISORDER_AT_MOST = timedelta(hours=48)
 """A single row with a date far off must not make every pass read for years; the weekly look finds what this misses."""
 _MISPLACED_AT_MOST = 4
-_SAME_AT_MOST = 3
+_SAME_AT_MOST = 5
 _EMPTY_AT_MOST = 2
 _BACK_AT_MOST = 7
 _SECOND = timedelta(seconds=1)
@@ -139,11 +139,10 @@ class Walk:
         return Window(asked.page, size)
 
     def _believed(self, stated: int, sight: Sight) -> bool:
-        """Whether the stated size may be the served one; pages larger than asked must look it."""
+        """Whether the stated size may be the served one; one that is larger than the asked one must look it."""
         if stated <= self._asked.size:
             return stated >= 1
-        larger = self._asked.page == 1 or len(sight.ids) > self._asked.size
-        return larger and (len(sight.ids) == stated or not sight.has_next)
+        return len(sight.ids) == stated or not sight.has_next
 
     def _misplaced(self, sight: Sight) -> Step:
         self._patience.misplaced += 1
@@ -227,14 +226,26 @@ class Walk:
         if landing is None:
             return self._land(sight, window)
         footing = landing.footing(sight, window, start=self._asked.start, offset=self._offset)
+        if footing is Footing.ABOVE:
+            return self._stand_above(window)
         if footing is Footing.LOST:
             if self._patience.back < _BACK_AT_MOST:
                 return self._back("the page does not follow on the one before it")
+            if not self._one_size:
+                return self._mistrust_windows(landing)
             assert landing.last is not None, "nothing is lost where no time is known"
             reason = f"drift: what follows on {rfc3339(landing.last)} could not be told"
             self._suspects.append(Suspect((sight.first or landing.last) - _SECOND, landing.last, reason))
         self._unproven = footing is not Footing.PROVEN
         return self._land(sight, window)
+
+    def _stand_above(self, window: Window) -> Step:
+        """All rows are newer than where the walk is: rows came in above, or it stepped back further than needed."""
+        self._above += 1
+        if self._above > ABOVE_AT_MOST:
+            return self._fail("paging is not honoured: page after page shows newer rows than the ones before")
+        self._offset = window.end if self._patience.back else max(self._offset, window.end)
+        return self._ask(self._next(), "rows came in above")
 
     def _back(self, why: str) -> Step:
         """Ask again further up, twice as far each time."""
@@ -247,12 +258,17 @@ class Walk:
             window = overlapping(self._offset - landing.tied - 1 - further, self._size)
         return self._ask(window, f"stepped back: {why}")
 
+    def _mistrust_windows(self, landing: Landing) -> Step:
+        """Other sizes than one lead nowhere; perhaps they do not mean the rows that they should."""
+        self._one_size, self._patience.back = True, 0
+        return self._ask(aligned(landing.window.start, self._size), "other page sizes led nowhere")
+
     def _land(self, sight: Sight, window: Window) -> Step:
         before = self._landing
         further = before is None or before.further(sight)
         self._landing = landing = self._stand_on(sight, window)
-        if self._patience.still > STILL_AT_MOST or self._above > ABOVE_AT_MOST:
-            return self._fail("paging is not honoured: page after page led nowhere, or back up to newer rows")
+        if self._patience.still > STILL_AT_MOST:
+            return self._fail(f"paging is not honoured: {STILL_AT_MOST} pages in a row led nowhere")
         counted = sight.total is not None and sight.total > window.start + len(sight.ids)
         if landing.ends and (not counted or (before is not None and before.ends)):
             self._unproven |= counted
@@ -265,12 +281,11 @@ class Walk:
             return self._finish()
         return self._ask(self._next(), "guard page" if quiet else "next page", reached=landing.last)
 
-    def _count_patience(self, sight: Sight, *, above: bool) -> None:
-        """New rows and older ones are worth any number of pages; new ones that come in above are worth only so many."""
+    def _count_patience(self, sight: Sight) -> None:
+        """New rows and older ones are worth any number of pages."""
         lower = sight.leads_below(self._lowest)
-        self._above = 0 if lower else self._above + above
         if lower:
-            self._lowest = sight.middle
+            self._lowest, self._above = sight.middle, 0
         if lower or self._brought:
             self._patience = _Patience()
         else:
@@ -278,7 +293,7 @@ class Walk:
 
     def _stand_on(self, sight: Sight, window: Window) -> Landing:
         before, fresh = self._landing, self._brought
-        self._count_patience(sight, above=before is not None and before.above(sight))
+        self._count_patience(sight)
         self._offset, self._brought = window.end, set()
         return Landing(
             window,
