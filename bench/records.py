@@ -1,7 +1,7 @@
 """Records a second, CPU and memory of `logkeep sync lexiang`, beside others that do the same job.
 
-    python bench/records.py [--records N] [--runs N] [--per-page N ...] [--days D] [--only NAME ...]
-    python bench/records.py --memory [--sizes N ...]
+    python -m bench.records [--records N] [--runs N] [--per-page N ...] [--days D] [--only NAME ...]
+    python -m bench.records --memory [--sizes N ...]
 
 Every contender is a process (or two) that a user would start, from nothing, in a folder of its own, against the same
 simulated vendor on loopback (`bench/vendor.py`, in a process of its own). Rounds are interleaved, so that what else the
@@ -28,7 +28,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from peers.contenders import Contender, Task, contenders, logkeep, write_config
+from bench.peers.contenders import Contender, Task, contenders, logkeep, write_config
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -162,7 +162,9 @@ def compete_at(
 def show(measured: dict[str, list[Figures]], records: int, per_page: int, most: float) -> None:
     """Medians, the spread of the wall time, and ratios to logkeep."""
     print(f"\n{records} records, pages of {per_page}; bare requests alone: {most:,.0f} records/s")
-    print(f"{'':12} {'records/s':>10} {'spread':>7} {'CPU s/100k':>11} {'peak MiB':>9} {'requests':>9} {'logkeep is':>11}")
+    print(
+        f"{'':12} {'records/s':>10} {'spread':>7} {'CPU s/100k':>11} {'peak MiB':>9} {'requests':>9} {'logkeep is':>11}"
+    )
     medians = {name: statistics.median(run.wall_s for run in runs) for name, runs in measured.items()}
     for name, runs in measured.items():
         walls = [run.wall_s for run in runs]
@@ -179,7 +181,9 @@ def show(measured: dict[str, list[Figures]], records: int, per_page: int, most: 
 def remember(given: argparse.Namespace) -> dict[str, Any]:
     """Memory of one sync over growing histories; catalog size and questions to it."""
     report: dict[str, Any] = {"days": given.days, "sizes": {}}
-    print(f"{'records':>10} {'peak MiB':>9} {'wall s':>8} {'catalog MiB':>12} {'bytes/record':>13} {'status s':>9} {'gaps s':>7}")
+    print(
+        f"{'records':>10} {'peak MiB':>9} {'wall s':>8} {'catalog MiB':>12} {'bytes/record':>13} {'status s':>9} {'gaps s':>7}"
+    )
     for records in given.sizes:
         with (
             vendor(records, given.days) as facts,

@@ -20,8 +20,8 @@ from logkeep.simulator.lexiang.cloud import LexiangCloud
 from logkeep.simulator.lexiang.document import LOGS_PATH
 from logkeep.simulator.lexiang.quirks import OFFICIAL_HOST
 
-TOKEN = "bench-token-0123456789"  # noqa: S105 - opens nothing but this
-TOKEN_PATH = "/cgi-bin/token"  # noqa: S105 - a path
+TOKEN = "bench-token-0123456789"
+TOKEN_PATH = "/cgi-bin/token"
 EVERYTHING = frozenset({"target", "owner"})
 
 

@@ -44,6 +44,11 @@ class Habits:
     def served(self) -> int:
         return self.fixed or min(self.page_size, self.clamp or self.page_size)
 
+    @property
+    def provable(self) -> bool:
+        """Whether windows can overlap at every row, so that the walk can prove its steps."""
+        return self.fixed is None and self.served > 3
+
 
 @dataclass(slots=True)
 class LooseListing(Listing):

@@ -203,9 +203,12 @@ async def test_what_was_replaced_is_not_replaced_again(catalog: Catalog) -> None
 
 
 async def test_live_segments_cannot_be_dropped_as_retired(catalog: Catalog) -> None:
-    made = await archive(catalog, a=("1",))
-    await catalog.streams.drop_retired([made["a"].segment_id])
-    assert list(made.values()) == await catalog.streams.segments(1)
+    """Their files would be forgotten once they retire."""
+    made = await archive(catalog, a=("1",), b=("2",))
+    numbers = [one.segment_id for one in made.values()]
+    await catalog.streams.drop_retired(numbers)
+    await catalog.streams.compacted(segment("c", 2), numbers)
+    assert await catalog.streams.retired() == list(made.values())
 
 
 async def test_the_same_oddity_seen_again_is_one_and_was_seen_last_now(catalog: Catalog) -> None:

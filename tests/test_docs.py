@@ -123,6 +123,13 @@ class Module:
             if isinstance(target, ast.Subscript) and isinstance(node.value, ast.Dict)
             for name in self._constants(target.slice)
         ]
+        found += [
+            (key.value, set(keys(facts)))
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Dict)
+            for key, facts in zip(node.keys, node.values, strict=True)
+            if isinstance(key, ast.Constant) and isinstance(facts, ast.Dict)
+        ]
         assert found, f"{self.path}:{said.lineno}: what is the name of this event?"
         return found
 

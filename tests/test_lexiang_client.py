@@ -4,8 +4,9 @@ import asyncio
 import json
 import socket
 import traceback
+import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -461,3 +462,22 @@ async def test_a_refusal_of_the_credentials_pauses_the_account(clock: ManualCloc
         api.issuing = lambda _request: None
         await vendor.read_page(1, 100)
         assert api.tokens_asked == 2
+
+
+@pytest.mark.parametrize(("back_h", "told"), [(0, 0), (8, 1)])
+async def test_records_whose_ids_tell_another_zone_are_said_once(
+    cloud: LexiangCloud, clock: ManualClock, back_h: int, told: int
+) -> None:
+    """The vendor prints no zone; were its times no longer China's, every record would be filed under a wrong hour."""
+    for number in range(3):
+        entered = datetime(2026, 3, 4, 5, 6, number, tzinfo=UTC)
+        stamp = int((entered - datetime(1582, 10, 15, tzinfo=UTC)).total_seconds() * 10_000_000)
+        fields = (stamp & 0xFFFFFFFF, stamp >> 32 & 0xFFFF, stamp >> 48 & 0x0FFF | 0x1000, 0x80, 0, 1)
+        shown = entered + timedelta(hours=8 - back_h)
+        identity, attributes = uuid.UUID(fields=fields).hex, {"created_at": f"{shown:%Y-%m-%d %H:%M:%S}"}
+        cloud.accounts[CLIENT_ID].add_record(cloud.now(), record_id=identity, attributes=attributes)
+    with capture_logs() as events:
+        async with lexiang_client(cloud.base_url, clock) as vendor:
+            for _ in range(2):
+                await vendor.read_page(1, 10)
+    assert [event["by_s"] for event in events if event["event"] == "zone_differs"] == [back_h * 3600] * told

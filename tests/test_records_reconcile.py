@@ -17,6 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from logkeep.catalog.records import SegmentIntent
 from logkeep.errors import HomeError
 from logkeep.files.reconcile import reconcile
 from logkeep.model import ListedRecord
@@ -247,6 +248,24 @@ def test_a_step_of_keeping_that_fails_is_mended_by_the_next_batch(step: int) -> 
         made.keep([3, 4, 9, 5], 0)
         made.no_promise_is_broken()
         assert len(lines_on_disk(made.root)) == 4
+
+
+def test_a_compacted_segment_whose_lines_lie_elsewhere_by_now_goes() -> None:
+    """Its intent was left open, and the day was compacted again: taking its place now would put lines twice."""
+    with machine() as made:
+        for number in range(2):
+            made.keep([number], 0)
+        replaced = tuple(segment.segment_id for segment in made.run(made.life.catalog.streams.segments(1)))
+        made.compact(0)
+        (live,) = made.run(made.life.catalog.streams.segments(1))
+        orphan = made.root / live.path.replace("-2-", "-9-")
+        orphan.write_bytes((made.root / live.path).read_bytes())
+        path = str(orphan.relative_to(made.root))
+        intent = SegmentIntent(1, live.day, "segment-x", path, live.sha256, live.size_bytes, 2, replaced)
+        made.run(made.life.catalog.streams.intend([intent]))
+        made.begin_again(None)
+        made.no_promise_is_broken()
+        assert not orphan.exists()
 
 
 @pytest.mark.parametrize("records_first", [True, False])

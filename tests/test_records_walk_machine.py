@@ -35,10 +35,10 @@ def vendor_event(rng: random.Random) -> Event:
     return kind, rng.randrange(100)
 
 
-def beginning(rng: random.Random) -> Iterator[Event]:
+def beginning(rng: random.Random, *, old: bool) -> Iterator[Event]:
     for _ in range(rng.choice([0, 2, 8, 30])):
         yield "insert", 0
-        yield "wait", rng.choice([0, 0, 1, 30, 600, 4 * DAY_S])
+        yield "wait", rng.choice([0, 0, 1, 30, 600, 4 * DAY_S if old else 3600])
 
 
 def one_pass(rng: random.Random, world: StreamWorld) -> Iterator[Event]:
@@ -55,19 +55,24 @@ def one_pass(rng: random.Random, world: StreamWorld) -> Iterator[Event]:
             yield "crash", rng.randrange(4)
 
 
-def pause(rng: random.Random) -> Iterator[Event]:
+def pause(rng: random.Random, *, old: bool) -> Iterator[Event]:
     for _ in range(rng.choice([0, 1, 3, 8])):
         yield vendor_event(rng)
         yield "wait", rng.choice([0, 1, 20, 300])
-    yield "wait", rng.choice([1, 300, 300, 4000, 31 * DAY_S])
+    yield "wait", rng.choice([1, 300, 300, 4000, 31 * DAY_S if old else DAY_S])
     for _ in range(rng.choice([0, 0, 1, 4])):
         yield vendor_event(rng)
 
 
 def explored(seed: int, *, guard_pages: int = 1) -> tuple[Habits, History, StreamWorld]:
-    """The history of this number, played to its end."""
+    """The history of this number, played to its end.
+
+    Records older than the deep look's 30 days are only read again where a step could not be proven. Where none ever can
+    be, what deletions hid from both looks at the history stays hidden; there everything happens within the 30 days.
+    """
     rng = random.Random(seed)
     world = StreamWorld(habits_of(rng), guard_pages=guard_pages)
+    old = world.habits.provable
     history: list[Event] = []
 
     def happen(events: Iterator[Event]) -> None:
@@ -75,9 +80,9 @@ def explored(seed: int, *, guard_pages: int = 1) -> tuple[Habits, History, Strea
             history.append(event)
             world.apply(event)
 
-    happen(beginning(rng))
+    happen(beginning(rng, old=old))
     for _ in range(rng.randrange(1, 6)):
         happen(one_pass(rng, world))
-        happen(pause(rng))
+        happen(pause(rng, old=old))
     world.settle()
     return world.habits, tuple(history), world

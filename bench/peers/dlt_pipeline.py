@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import dlt
-import requests
-from dlt.sources.helpers.rest_client import RESTClient
-from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
-from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator
+import dlt  # type: ignore[import-not-found]
+import requests  # type: ignore[import-untyped]
+from dlt.sources.helpers.rest_client import RESTClient  # type: ignore[import-not-found]
+from dlt.sources.helpers.rest_client.auth import BearerTokenAuth  # type: ignore[import-not-found]
+from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator  # type: ignore[import-not-found]
 
 BASE, APP_KEY, APP_SECRET, FOLDER, SIZE = sys.argv[1:6]
 
@@ -18,7 +18,7 @@ def token() -> str:
     return str(requests.post(f"{BASE}/cgi-bin/token", json=credentials, timeout=60).json()["access_token"])
 
 
-@dlt.resource(name="download_logs", primary_key="id", write_disposition="append", max_table_nesting=0)
+@dlt.resource(name="download_logs", primary_key="id", write_disposition="append", max_table_nesting=0)  # type: ignore[untyped-decorator]
 def download_logs(
     created_at: Any = dlt.sources.incremental("created_at", initial_value="1970-01-01 00:00:00", row_order="desc"),
 ) -> Iterator[list[dict[str, Any]]]:

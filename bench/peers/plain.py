@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import aiohttp
-import orjson
+import orjson  # type: ignore[import-not-found]
 
 
-async def archive(base: str, app_key: str, app_secret: str, folder: str, size: int) -> None:
+async def archive(base: str, app_key: str, app_secret: str, folder: str, size: str) -> None:
     credentials = {"grant_type": "client_credentials", "app_key": app_key, "app_secret": app_secret}
     async with aiohttp.ClientSession() as session:
         async with session.post(f"{base}/cgi-bin/token", json=credentials) as reply:
@@ -24,7 +24,8 @@ async def archive(base: str, app_key: str, app_secret: str, folder: str, size: i
                 lines = []
                 for row in document["data"]:
                     ends = [link.get("data") or {} for link in row["relationships"].values()]
-                    found = [linked[end["type"], end["id"]] for end in ends if (end.get("type"), end.get("id")) in linked]
+                    keys = [(end.get("type"), end.get("id")) for end in ends]
+                    found = [linked[key] for key in keys if key in linked]
                     at = row["attributes"]["created_at"]
                     lines.append(orjson.dumps({"id": row["id"], "created_at": at, "record": row, "included": found}))
                 if not lines:
@@ -36,4 +37,4 @@ async def archive(base: str, app_key: str, app_secret: str, folder: str, size: i
 
 
 if __name__ == "__main__":
-    asyncio.run(archive(*sys.argv[1:5], size=int(sys.argv[5])))
+    asyncio.run(archive(*sys.argv[1:6]))

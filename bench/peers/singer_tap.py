@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-import requests
-from singer_sdk import RESTStream, Tap
+import requests  # type: ignore[import-untyped]
+from singer_sdk import RESTStream, Tap  # type: ignore[import-not-found]
 from singer_sdk import typing as th
-from singer_sdk.authenticators import BearerTokenAuthenticator
-from singer_sdk.pagination import BasePageNumberPaginator
+from singer_sdk.authenticators import BearerTokenAuthenticator  # type: ignore[import-not-found]
+from singer_sdk.pagination import BasePageNumberPaginator  # type: ignore[import-not-found]
 
 LINE = th.PropertiesList(
     th.Property("id", th.StringType, required=True),
@@ -18,12 +18,12 @@ LINE = th.PropertiesList(
 )
 
 
-class Pages(BasePageNumberPaginator):
+class Pages(BasePageNumberPaginator):  # type: ignore[misc]
     def has_more(self, response: requests.Response) -> bool:
         return response.json()["links"]["next"] is not None
 
 
-class DownloadLogs(RESTStream[int]):
+class DownloadLogs(RESTStream[int]):  # type: ignore[misc]
     name = "download_logs"
     path = "/cgi-bin/v1/download-logs"
     primary_keys = ("id",)
@@ -58,7 +58,7 @@ class DownloadLogs(RESTStream[int]):
             }
 
 
-class LexiangTap(Tap):
+class LexiangTap(Tap):  # type: ignore[misc]
     name = "tap-lexiang"
     config_jsonschema = th.PropertiesList(
         th.Property("base_url", th.StringType, required=True),

@@ -11,9 +11,11 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiosqlite
 from sqlalchemy import Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection
@@ -21,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from logkeep.catalog import driver
 from logkeep.errors import CatalogError, StorageError, StorageFull
 
 T = TypeVar("T")
@@ -69,15 +72,15 @@ class Database:
             self._engine = None
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """One consistent view.
+    async def read(self, *, once: bool = False) -> AsyncIterator[AsyncConnection]:
+        """One consistent view; with ``once`` of each statement alone, which is cheaper where there is one.
 
         Raises:
             CatalogError: the catalog cannot be read.
         """
         with translated(self.path):
             async with self._opened().connect() as connection:
-                yield connection
+                yield await connection.execution_options(logkeep_once=True) if once else connection
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in one transaction: all of it is durable when this returns, or none of it happened.
@@ -117,7 +120,13 @@ def _engine_of_file(path: Path) -> AsyncEngine:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
     url = URL.create("sqlite+aiosqlite", database=str(path))
-    return create_async_engine(url, pool_size=2, max_overflow=4, hide_parameters=True)
+    return create_async_engine(
+        url, pool_size=2, max_overflow=4, hide_parameters=True, async_creator=partial(_connected, path)
+    )
+
+
+async def _connected(path: Path) -> aiosqlite.Connection:
+    return await driver.connect(path)
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -128,8 +137,9 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("logkeep_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("logkeep_once", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("logkeep_write", False) else "BEGIN")
 
 
 @contextmanager

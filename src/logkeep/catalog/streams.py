@@ -71,12 +71,12 @@ class Streams:
         """Which of these ids are archived."""
         keys = {record_key(record_id): record_id for record_id in ids}
         found: set[str] = set()
-        async with self._database.read() as connection:
+        async with self._database.read(once=True) as connection:
+            mark = _mark(connection)
             for some in _in_parts(sorted(keys)):
-                mine = record_table.c.stream_id == stream_id
-                rows = await connection.execute(
-                    select(record_table.c.record_key).where(mine, record_table.c.record_key.in_(some))
-                )
+                listed = ",".join([mark] * len(some))
+                asking = f"SELECT record_key FROM records WHERE stream_id = {mark} AND record_key IN ({listed})"  # noqa: S608
+                rows = await connection.exec_driver_sql(asking, (stream_id, *some))
                 found.update(keys[bytes(key)] for key in rows.scalars())
         return found
 
@@ -119,16 +119,17 @@ class Streams:
         """
 
         async def work(connection: AsyncConnection) -> None:
-            rows: list[dict[str, Any]] = []
+            rows: list[tuple[int, bytes, int]] = []
             for segment, ids in segments:
                 number = await _insert(connection, segment)
-                rows += [
-                    {"stream_id": segment.stream_id, "record_key": record_key(record_id), "segment_id": number}
-                    for record_id in ids
-                ]
+                rows += [(segment.stream_id, record_key(record_id), number) for record_id in ids]
             if rows:
-                rows.sort(key=lambda row: row["record_key"])  # neighbours in the table, one after another
-                await connection.execute(insert(record_table), rows)
+                rows.sort()  # neighbours in the table, one after another
+                marks = ", ".join([_mark(connection)] * 3)
+                await connection.exec_driver_sql(
+                    f"INSERT INTO records (stream_id, record_key, segment_id) VALUES ({marks})",  # noqa: S608
+                    rows,
+                )
             await _end_intents(connection, [segment.path for segment, _ in segments])
             if stream is not None:
                 await stream_state.replace(connection, stream)
@@ -248,6 +249,11 @@ def _values(record: SegmentRecord | SegmentIntent) -> dict[str, Any]:
 def _counted(sums: Iterable[int | None]) -> tuple[int, int, int]:
     count, records, size_bytes = (int(value or 0) for value in sums)
     return count, records, size_bytes
+
+
+def _mark(connection: AsyncConnection) -> str:
+    """What stands for a parameter; the two statements with thousands of them are written for the driver itself."""
+    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
 
 
 def _in_parts(keys: Sequence[bytes]) -> list[Sequence[bytes]]:

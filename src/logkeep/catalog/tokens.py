@@ -18,7 +18,7 @@ class Tokens:
 
     async def load(self, credential: str) -> TokenRecord | None:
         """What is known of the credential's token, None when nothing ever was."""
-        async with self._database.read() as connection:
+        async with self._database.read(once=True) as connection:
             rows = await connection.execute(select(tokens).where(tokens.c.credential == credential))
             row = rows.mappings().one_or_none()
             return None if row is None else TokenRecord(**{k: v for k, v in row.items() if k != "credential"})

@@ -33,16 +33,18 @@ class Closing:
         return max(self.above - max(page_size // 4, 2), 0)
 
     def lands(self, sight: Sight, window: Window) -> bool:
-        """Whether the walk can go on from this page: it begins above the hole, and reaches it or the listing's end."""
-        first, last = sight.first, sight.last
-        newer = window.start == 0 or (first is not None and first > self.top)
-        if not newer:
+        """Whether the walk can go on from this page: it begins above the hole, and reaches it or the listing's end.
+
+        A page that lies above the hole as a whole will do as well, where the one below it is known to begin too deep.
+        """
+        if window.start > 0 and not sight.begins_above(self.top):
             self.too_deep(window)
             return False
+        last = sight.last
         if last is None or last <= self.top or sight.ends(window) or self.tries >= _TRIES_AT_MOST:
             return True
         self.shallow = max(self.shallow, window.end)
-        return False
+        return self.deep is not None and self.deep <= window.end
 
     def too_deep(self, window: Window) -> None:
         """This window begins below the hole's top, or past the end of the listing."""
@@ -51,9 +53,11 @@ class Closing:
     def next(self, window: Window, page_size: int) -> int:
         """The row that the next page should hold, after one that was no landing."""
         self.tries += 1
-        if self.tries >= _TRIES_AT_MOST or (self.deep is not None and self.deep <= self.shallow):
-            self.tries = _TRIES_AT_MOST
+        if self.tries >= _TRIES_AT_MOST:
             return 0
+        if self.deep is not None and self.deep <= self.shallow:  # rows moved, or one page ends where the other begins
+            self.shallow = 0
+            return max(self.deep - page_size, 0)
         stride, self.stride = self.stride, max(self.stride * 2, page_size)
         if self.deep is None:
             return max(self.shallow - 2 + stride, 0)

@@ -41,8 +41,8 @@ def concerns(suspect: Suspect, moment: datetime) -> bool:
     return after and (suspect.end is None or moment <= suspect.end)
 
 
-def within(suspect: Suspect, start: datetime | None, end: datetime) -> bool:
-    """Whether a reading of everything after ``start`` and up to ``end`` has read the suspect stretch again."""
+def within(suspect: Suspect, start: datetime | None, end: datetime | None) -> bool:
+    """Whether a reading after ``start`` and up to ``end`` (None: without bound) has read the suspect stretch again."""
     slack = timedelta(seconds=1)
     deep_enough = start is None or (suspect.start is not None and start <= suspect.start + slack)
-    return deep_enough and suspect.end is not None and suspect.end <= end
+    return deep_enough and (end is None or (suspect.end is not None and suspect.end <= end))

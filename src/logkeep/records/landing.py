@@ -27,13 +27,15 @@ class Footing(Enum):
 class Landing:
     """A page that the walk went on from. ``fresh``: those of its ids that this walk has brought.
 
-    ``last`` is the time that the listing goes on with, ``tied`` how many rows at its end are of that second.
+    ``last`` is the time that the listing goes on with, ``tied`` how many rows at its end are of that second; everything
+    newer than ``reached`` is read.
     """
 
     window: Window
     ids: tuple[str, ...]
     fresh: frozenset[str]
     last: datetime | None
+    reached: datetime | None
     tied: int
     total: int | None
     ends: bool
@@ -62,7 +64,7 @@ class Landing:
             return Footing.PROVEN
         if self.last is None:
             return Footing.LIKELY
-        if self._unmoved(sight, window) and self.above(sight):
+        if self.above(sight) and (self._unmoved(sight, window) or (sight.ends(window) and start >= self.window.end)):
             return Footing.LIKELY
         if sight.first is not None and sight.first > self.last:
             return Footing.ABOVE if self.above(sight) else Footing.PROVEN

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from logkeep.catalog.records import StreamRecord, Suspect
+from logkeep.catalog.records import Covered, StreamRecord, Suspect
 from logkeep.model import ListedRecord
 from logkeep.records.coverage import concerns, covering, whole, within
 from logkeep.records.plan import Plan
 from logkeep.records.stretch import Step, Stretch
+
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(slots=True)
@@ -45,12 +47,13 @@ class Progress:
         self._note(step, times)
         count = len(times)
         if step.reached is not None:
-            self._cover(step.reached, self._top(step.stretch), count, step.depth)
+            top = self._top(step.stretch)
+            self._cover(self._so_far(step.reached, top), top, count, step.depth)
             count = 0
         for stretch in step.finished:
             bottom = None if step.at_end else stretch.bottom
             self._cover(bottom, self._top(stretch), count, step.depth)
-            self._clear(bottom, self._top(stretch))
+            self._clear(bottom, stretch.top)
             if stretch.top is None:
                 self._passed(whole_history=bottom is None)
         if step.finished and step.ask is None:
@@ -76,8 +79,19 @@ class Progress:
     def _top(self, stretch: Stretch) -> datetime:
         return self.top if stretch.top is None else min(stretch.top, self.top)
 
+    def _so_far(self, reached: datetime, top: datetime) -> datetime:
+        """Where the part of a stretch that is read begins: never in the look-back of an older interval.
+
+        Records that turned up late may lie there. Until all of it is read, a second stays uncovered above the older
+        interval, so that an interruption does not end the matter.
+        """
+        ends = (interval.end for interval in self.stream.covered if interval.end < top)
+        half_read = [end + _SECOND for end in ends if end - self.reach < reached <= end]
+        return max(half_read, default=reached)
+
     def _cover(self, start: datetime | None, end: datetime, records: int, depth: int) -> None:
-        self.stream = replace(self.stream, covered=covering(self.stream.covered, start, end, records))
+        covered = covering(self.stream.covered, start, end, records)
+        self.stream = replace(self.stream, covered=_counted(covered, start, depth))
         if self.plan.second and not self._spoiled:
             second = covering(self.stream.second, start, end, 0)
             if second and second[0].start == start:
@@ -116,7 +130,24 @@ class Progress:
         self._hit.update(fresh)  # each is read again, in a later pass, before it is believed
         self.stream = replace(self.stream, suspects=(*known, *fresh))
 
-    def _clear(self, start: datetime | None, end: datetime) -> None:
-        """What was suspect before this pass and has been read again without finding anything is so no more."""
+    def _clear(self, start: datetime | None, end: datetime | None) -> None:
+        """What was suspect before this pass and has been read again without finding anything is so no more.
+
+        ``end`` None is the top of the listing, where records dated ahead of the vendor's clock are read as well.
+        """
         kept = tuple(s for s in self.stream.suspects if s in self._hit or not within(s, start, end))
         self.stream = replace(self.stream, suspects=kept)
+
+
+def _counted(covered: tuple[Covered, ...], start: datetime | None, depth: int) -> tuple[Covered, ...]:
+    """The interval that begins where the walk stands holds what lies above, less what is in the newer ones.
+
+    Counting new records alone would forget those that were archived before a crash and then found to be known.
+    """
+    newer = 0
+    for place in range(len(covered) - 1, -1, -1):
+        if start is not None and covered[place].start == start:
+            counted = replace(covered[place], records=max(depth - newer, 0))
+            return (*covered[:place], counted, *covered[place + 1 :])
+        newer += covered[place].records
+    return covered

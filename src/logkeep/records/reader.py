@@ -148,11 +148,18 @@ class Reader:
 
 
 def _sight(page: RecordPage, known: set[str]) -> Sight:
-    """The page as the walk sees it; a row without an id stands for itself, and is never news."""
+    """The page as the walk sees it; a row without an id stands for itself, and is never news.
+
+    A row that stands on it twice is one row: else the page would seem to reach further down than it does.
+    """
+    rows: dict[str, datetime | None] = {}
+    for record in page.records:
+        rows.setdefault(record.record_id, record.created_at)
     nameless = [f"\0{hashlib.sha256(row.encode()).hexdigest()}" for row in page.unreadable]
+    rows |= dict.fromkeys(nameless)
     return Sight(
-        ids=[*(record.record_id for record in page.records), *nameless],
-        times=[*(record.created_at for record in page.records), *(None for _ in nameless)],
+        ids=list(rows),
+        times=list(rows.values()),
         known=known | set(nameless),
         page=page.page,
         per_page=page.per_page,

@@ -48,10 +48,7 @@ def stream_gaps(
     if stream is None or not stream.covered:
         return [Gap(key, None, now, state.value, reason)]
     backfilling, suspect = StreamState.BACKFILLING.value, StreamState.SUSPECT.value
-    gaps = [
-        Gap(key, start, end, backfilling, "not read yet" if start is None else "a pass was interrupted here")
-        for start, end in holes(stream.covered)
-    ]
+    gaps = [_hole(key, start, end, stream.failure) for start, end in holes(stream.covered)]
     if needs_second_look(stream):
         gaps.append(Gap(key, None, stream.covered[-1].end, backfilling, _UNPROVEN))
     gaps += [Gap(key, found.start, found.end, suspect, found.reason) for found in stream.suspects]
@@ -60,6 +57,14 @@ def stream_gaps(
         why = reason if state is StreamState.FAILED else "logkeep was not running, or is behind"
         gaps.append(Gap(key, newest, now, StreamState.FAILED.value, f"no complete pass for three intervals: {why}"))
     return gaps
+
+
+def _hole(key: AccountKey, start: datetime | None, end: datetime, failure: str) -> Gap:
+    """A stretch that was not read; where pages cannot be walked, that is why."""
+    if failure:
+        return Gap(key, start, end, StreamState.FAILED.value, failure)
+    reason = "not read yet" if start is None else "a pass was interrupted here"
+    return Gap(key, start, end, StreamState.BACKFILLING.value, reason)
 
 
 @dataclass(frozen=True, slots=True)

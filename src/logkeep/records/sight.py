@@ -36,6 +36,12 @@ class Sight:
         return next((moment for moment in reversed(self.times) if moment is not None), None)
 
     @property
+    def reached(self) -> datetime | None:
+        """The time of the last row but one: nothing newer is missing, even if the last row stands too high."""
+        last_two = [moment for moment in reversed(self.times) if moment is not None][:2]
+        return max(last_two, default=None)
+
+    @property
     def tied(self) -> int:
         """How many rows at the end are of the last row's second, or of no time."""
         last = self.last
@@ -47,10 +53,10 @@ class Sight:
         dated = [moment for moment in self.times if moment is not None]
         return dated[len(dated) // 2] if dated else None
 
-    def leads_below(self, lowest: datetime | None) -> bool:
-        """Whether the page is one from further down in time."""
-        middle = self.middle
-        return middle is not None and (lowest is None or middle < lowest)
+    def begins_above(self, moment: datetime) -> bool:
+        """Whether it begins with newer rows: two, if it has two, since one may stand too low."""
+        first_two = [other for other in self.times if other is not None][:2]
+        return bool(first_two) and min(first_two) > moment
 
     def ends(self, window: Window) -> bool:
         """Whether the listing seems to end on this page: rows are lacking, and no page is said to follow."""

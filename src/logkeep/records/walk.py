@@ -27,41 +27,30 @@ from there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from logkeep.catalog.records import Suspect
 from logkeep.model import rfc3339
 from logkeep.records.closing import Closing
 from logkeep.records.landing import Footing, Landing
+from logkeep.records.patience import (
+    ABOVE_AT_MOST,
+    BACK_AT_MOST,
+    EMPTY_AT_MOST,
+    MISPLACED_AT_MOST,
+    STILL_AT_MOST,
+    Patience,
+)
+from logkeep.records.serving import Serving
 from logkeep.records.sight import Sight
 from logkeep.records.stretch import Step, Stretch
-from logkeep.records.windows import Window, aligned, overlapping
+from logkeep.records.windows import Window, aligned
 
 GUARD_PAGES = 1
 """Pages past the floor that must be old and known as well before the walk ends."""
-STILL_AT_MOST = 256
-"""Pages in a row that neither bring anything new nor lead further down in time."""
-ABOVE_AT_MOST = 64
-"""Pages that are newer as a whole than where the walk is, while none leads further down in time."""
 _DISORDER_AT_MOST = timedelta(hours=48)
 """A single row with a date far off must not make every pass read for years; the weekly look finds what this misses."""
-_MISPLACED_AT_MOST = 4
-_SAME_AT_MOST = 5
-_EMPTY_AT_MOST = 2
-_BACK_AT_MOST = 7
 _SECOND = timedelta(seconds=1)
-
-
-@dataclass(slots=True)
-class _Patience:
-    """How often something happened since the walk last got on that must not go on for ever."""
-
-    misplaced: int = 0
-    same: int = 0
-    empty: int = 0
-    back: int = 0
-    still: int = 0
 
 
 class Walk:
@@ -72,19 +61,15 @@ class Walk:
 
     def __init__(self, stretches: Sequence[Stretch], page_size: int, *, guard_pages: int = GUARD_PAGES) -> None:
         self._stretches = list(stretches)
-        self._size = page_size
+        self._serving = Serving(page_size)
         self._guard_pages = guard_pages
-        self._one_size = False
         self._landing: Landing | None = None
         self._offset = 0
         self._closing: Closing | None = None
-        self._before: tuple[Window, str] | None = None
         self._disorder = timedelta()
         self._quiet = 0
         self._confirming = False
-        self._patience = _Patience()
-        self._above = 0
-        self._lowest: datetime | None = None
+        self._patience = Patience()
         self._brought: set[str] = set()
         self._suspects: list[Suspect] = []
         self._unproven = False
@@ -94,27 +79,27 @@ class Walk:
     @property
     def page_size(self) -> int:
         """The most rows that the vendor was seen to serve."""
-        return self._size
+        return self._serving.size
 
     def refused(self) -> Step:
         """The vendor would not serve a page of this size: ask for half of it."""
-        if self._size == 1:
+        if self._serving.size == 1:
             return self._fail("not even a page of one record is served")
-        self._size //= 2
+        self._serving.size //= 2
         self._suspects, self._unproven = [], False
-        window = self._next() if self._closing is None else self._window(self._asked.start)
+        window = self._next() if self._closing is None else self._serving.window(self._asked.start)
         return self._ask(window, "larger pages are refused")
 
     def tell(self, sight: Sight) -> Step:
         """Take in the answer to the window that was asked last."""
         self._suspects, self._unproven = [], False
         self._brought |= set(sight.ids) - sight.known
-        window = self._served(sight)
+        window = self._serving.served(self._asked, sight)
         if sight.page not in (None, self._asked.page):
             return self._misplaced(sight)
         if not sight.ids:
             return self._empty(sight, window)
-        if self._repeats(sight, window):
+        if self._patience.repeats(sight, window):
             return self._fail(f"paging is not honoured: {window} shows the rows of another page")
         worst, self._suspects = sight.disorder()
         self._disorder = max(self._disorder, min(worst, _DISORDER_AT_MOST))
@@ -123,30 +108,11 @@ class Walk:
         self._closing = None
         return self._follow(sight, window)
 
-    # What the answer is a page of.
-
-    def _served(self, sight: Sight) -> Window:
-        """The window that was really served; a vendor may clamp the size, fix it, and even misstate it."""
-        asked, rows, size = self._asked, len(sight.ids), self._asked.size
-        if sight.per_page is not None and self._believed(sight.per_page, sight):
-            size = sight.per_page
-        if rows > size or (asked.page == 1 and 0 < rows < size and sight.has_next):
-            size = rows
-        if size > asked.size or (size < asked.size < self._size):
-            self._one_size = True
-        if size > asked.size or (size < asked.size == self._size):
-            self._size = size
-        return Window(asked.page, size)
-
-    def _believed(self, stated: int, sight: Sight) -> bool:
-        """Whether the stated size may be the served one; one that is larger than the asked one must look it."""
-        if stated <= self._asked.size:
-            return stated >= 1
-        return len(sight.ids) == stated or not sight.has_next
+    # Pages that are none.
 
     def _misplaced(self, sight: Sight) -> Step:
         self._patience.misplaced += 1
-        if self._patience.misplaced > _MISPLACED_AT_MOST:
+        if self._patience.misplaced > MISPLACED_AT_MOST:
             return self._fail(f"paging is not honoured: page {self._asked.page} was asked, page {sight.page} answered")
         if self._patience.misplaced == 1 or (self._landing is None and self._closing is None):
             return self._ask(self._asked, f"asked again: page {sight.page} answered")
@@ -164,18 +130,10 @@ class Walk:
         last_page = landing is not None and not landing.has_next and not landing.fell(sight)
         return last_page and start >= self._offset and (sight.total is None or sight.total <= start)
 
-    def _repeats(self, sight: Sight, window: Window) -> bool:
-        """Whether a page that should begin further down keeps beginning with the same row."""
-        before, self._before = self._before, (window, sight.ids[0])
-        if before is None or before[0].start >= window.start:
-            return False
-        self._patience.same = self._patience.same + 1 if before[1] == sight.ids[0] else 0
-        return self._patience.same >= _SAME_AT_MOST
-
     def _empty(self, sight: Sight, window: Window) -> Step:
         self._patience.empty += 1
         counted = sight.total is not None and sight.total > window.start
-        if counted and self._patience.empty <= _EMPTY_AT_MOST:
+        if counted and self._patience.empty <= EMPTY_AT_MOST:
             return self._ask(self._asked, "asked again: an empty page although the vendor counts more")
         if window.start == 0:
             return self._fail(f"an empty first page, although {sight.total} are counted") if counted else self._end()
@@ -192,8 +150,10 @@ class Walk:
         if (landing.short or edge) and not (counted and landing.has_next):
             self._unproven = counted
             return self._end()
-        gave_up = self._patience.still > _EMPTY_AT_MOST and sight.total is not None and not landing.fell(sight)
-        if edge or gave_up or self._patience.back >= _BACK_AT_MOST:
+        gave_up = self._patience.still > EMPTY_AT_MOST and sight.total is not None and not landing.fell(sight)
+        if edge or gave_up or self._patience.back >= BACK_AT_MOST:
+            if not self._serving.one_size:
+                return self._mistrust_windows(landing)
             return self._fail(f"{self._asked} is empty, although more rows were seen or are counted")
         return self._back("an empty page where known rows should be")
 
@@ -201,22 +161,17 @@ class Walk:
 
     def _begin(self) -> Window:
         """Start on the stretch at hand, going on from where the walk is, if it has come that far already."""
-        self._quiet, self._patience, self._above, self._lowest = 0, _Patience(), 0, None
+        self._quiet, self._patience = 0, Patience()
         top, last = self._stretches[0].top, self._landing.last if self._landing is not None else None
         if top is None or (last is not None and last <= top):
             return self._next()
-        self._landing, self._before = None, None
+        self._landing = None
         self._closing = Closing(top, self._stretches[0].above)
-        return self._window(self._closing.begin(self._size))
+        return self._serving.window(self._closing.begin(self._serving.size))
 
     def _close_in(self, closing: Closing, window: Window) -> Step:
-        start = closing.next(window, self._size)
-        return self._ask(self._window(start), f"looking for {rfc3339(closing.top)}")
-
-    def _window(self, start_at_most: int) -> Window:
-        if self._one_size:
-            return aligned(max(start_at_most, 0), self._size)
-        return overlapping(start_at_most, self._size)
+        start = closing.next(window, self._serving.size)
+        return self._ask(self._serving.window(start), f"looking for {rfc3339(closing.top)}")
 
     # Going down.
 
@@ -229,9 +184,9 @@ class Walk:
         if footing is Footing.ABOVE:
             return self._stand_above(window)
         if footing is Footing.LOST:
-            if self._patience.back < _BACK_AT_MOST:
+            if self._patience.back < BACK_AT_MOST:
                 return self._back("the page does not follow on the one before it")
-            if not self._one_size:
+            if not self._serving.one_size:
                 return self._mistrust_windows(landing)
             assert landing.last is not None, "nothing is lost where no time is known"
             reason = f"drift: what follows on {rfc3339(landing.last)} could not be told"
@@ -241,8 +196,8 @@ class Walk:
 
     def _stand_above(self, window: Window) -> Step:
         """All rows are newer than where the walk is: rows came in above, or it stepped back further than needed."""
-        self._above += 1
-        if self._above > ABOVE_AT_MOST:
+        self._patience.above += 1
+        if self._patience.above > ABOVE_AT_MOST:
             return self._fail("paging is not honoured: page after page shows newer rows than the ones before")
         self._offset = window.end if self._patience.back else max(self._offset, window.end)
         return self._ask(self._next(), "rows came in above")
@@ -251,17 +206,14 @@ class Walk:
         """Ask again further up, twice as far each time."""
         landing, self._patience.back = self._landing, self._patience.back + 1
         assert landing is not None, "there is no way back before a landing"
-        if self._one_size:
-            window = Window(max(landing.window.page - self._patience.back, 1), self._size)
-        else:
-            further = max(self._size // 2, 1) << (self._patience.back - 1)
-            window = overlapping(self._offset - landing.tied - 1 - further, self._size)
+        window = self._serving.above(landing, self._offset, self._patience.back)
         return self._ask(window, f"stepped back: {why}")
 
     def _mistrust_windows(self, landing: Landing) -> Step:
         """Other sizes than one lead nowhere; perhaps they do not mean the rows that they should."""
-        self._one_size, self._patience.back = True, 0
-        return self._ask(aligned(landing.window.start, self._size), "other page sizes led nowhere")
+        self._serving.one_size = True
+        self._patience.renew()
+        return self._ask(aligned(landing.window.start, self._serving.size), "other page sizes led nowhere")
 
     def _land(self, sight: Sight, window: Window) -> Step:
         before = self._landing
@@ -279,27 +231,18 @@ class Walk:
         self._quiet = (self._quiet + 1 if further else max(self._quiet, 1)) if quiet else 0
         if self._quiet > self._guard_pages:
             return self._finish()
-        return self._ask(self._next(), "guard page" if quiet else "next page", reached=landing.last)
-
-    def _count_patience(self, sight: Sight) -> None:
-        """New rows and older ones are worth any number of pages."""
-        lower = sight.leads_below(self._lowest)
-        if lower:
-            self._lowest, self._above = sight.middle, 0
-        if lower or self._brought:
-            self._patience = _Patience()
-        else:
-            self._patience.still += 1
+        return self._ask(self._next(), "guard page" if quiet else "next page", reached=landing.reached)
 
     def _stand_on(self, sight: Sight, window: Window) -> Landing:
         before, fresh = self._landing, self._brought
-        self._count_patience(sight)
+        self._patience.landed(sight, brought=bool(fresh))
         self._offset, self._brought = window.end, set()
         return Landing(
             window,
             tuple(sight.ids),
             fresh=frozenset(sight.ids) & (fresh if before is None else fresh | before.fresh),
             last=sight.last if sight.last is not None or before is None else before.last,
+            reached=sight.reached,
             tied=sight.tied,
             total=sight.total,
             ends=sight.ends(window),
@@ -307,23 +250,17 @@ class Walk:
         )
 
     def _next(self) -> Window:
-        """The window that follows on the last landing, overlapping it beyond the rows of its last second if it can."""
-        landing, offset = self._landing, self._offset
-        if landing is not None and not self._one_size:
-            for overlap in (landing.tied + 1, 1):
-                window = overlapping(offset - overlap, self._size)
-                if window.end > offset:
-                    return window
-        return aligned(offset, self._size)
+        """The window that follows on the last landing."""
+        return self._serving.after(self._landing, self._offset)
 
     # Ending.
 
     def _finish(self) -> Step:
         """The stretch is read to its bottom; go on with the next."""
         assert self._landing is not None, "a stretch ends on a page"
-        stretch, last = self._stretches[0], self._landing.last
+        stretch, last = self._stretches[0], self._landing.reached
         if len(self._stretches) == 1:
-            return self._over("old and known", (stretch,), reached=last)
+            return self._ask(None, "old and known", reached=last, finished=(stretch,))
         del self._stretches[0]
         window = self._begin()
         return self._ask(window, self._stretches[0].why, stretch=stretch, reached=last, finished=(stretch,))
@@ -332,46 +269,34 @@ class Walk:
         """The listing ends here, and with it every stretch; an end that closes a hole is looked at twice."""
         more = len(self._stretches) > 1 or self._stretches[0].bottom is None
         if more and not self._confirming:
-            self._confirming, self._before = True, None
+            self._confirming, self._patience = True, Patience()
             landing = self._landing
-            window, last = (self._asked, None) if landing is None else (landing.window, landing.last)
+            window, last = (self._asked, None) if landing is None else (landing.window, landing.reached)
             return self._ask(window, "the end, looked at again", reached=last)
-        return self._over("the end of the listing", tuple(self._stretches), at_end=True)
-
-    def _over(
-        self, why: str, finished: tuple[Stretch, ...], *, reached: datetime | None = None, at_end: bool = False
-    ) -> Step:
-        return Step(
-            None,
-            why,
-            self._stretches[0],
-            reached=reached,
-            finished=finished,
-            at_end=at_end,
-            depth=self._offset,
-            unproven=self._unproven,
-            suspects=tuple(self._suspects),
-        )
+        return self._ask(None, "the end of the listing", finished=tuple(self._stretches), at_end=True)
 
     def _fail(self, error: str) -> Step:
         return Step(None, error, self._stretches[0], error=error)
 
     def _ask(
         self,
-        window: Window,
+        window: Window | None,
         why: str,
         *,
         stretch: Stretch | None = None,
         reached: datetime | None = None,
         finished: tuple[Stretch, ...] = (),
+        at_end: bool = False,
     ) -> Step:
-        self._asked = window
+        """The step to this window; to None, when the walk is over."""
+        self._asked = window or self._asked
         return Step(
             window,
             why,
             stretch or self._stretches[0],
             reached=reached,
             finished=finished,
+            at_end=at_end,
             depth=self._offset,
             unproven=self._unproven,
             suspects=tuple(self._suspects),

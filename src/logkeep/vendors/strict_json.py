@@ -10,8 +10,15 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 MAX_DEPTH = 32
 
+_KEY_END = b'":'
+_HIDING = (b'\\"', rb"\u00")
+_TOO_FAR_IN = b"\n" + b" " * (MAX_DEPTH + 1)
+_ALL_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_ENDLESS = b"0" * 300
 _NO_UTF8 = "text that is no UTF-8"
 _TOO_DEEP = "JSON nested too deeply"
 _TOO_LARGE = "JSON with a number beyond all bounds"
@@ -45,6 +52,24 @@ def load(body: bytes) -> Any:
     if reason is not None:
         raise JsonRefused(reason, meant=reason != _NO_UTF8 or _looks_meant(body))
     return value
+
+
+def read_plain(body: bytes) -> Any:
+    """Read JSON in which nothing is unusable, far quicker than ``load``; None where only that can tell.
+
+    A parser in C is not told of keys that stand twice, but they are missing when it writes the value again. The keys
+    are counted by what ends them, which may stand nowhere else: a body with escaped quotes or ASCII is not for here,
+    nor is one with 300 digits in a row.
+    """
+    if any(escape in body for escape in _HIDING) or _ENDLESS in body.translate(_ALL_ZEROS):
+        return None
+    try:
+        value = msgspec.json.decode(body)
+        keys = msgspec.json.encode(value).count(_KEY_END)
+        spread = msgspec.json.format(body, indent=1)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
+    return None if spread.count(_KEY_END) != keys or _TOO_FAR_IN in spread else value
 
 
 def parse(body: bytes) -> Any:

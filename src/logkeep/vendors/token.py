@@ -34,6 +34,8 @@ from logkeep.vendors.wire import IssuedToken
 
 log = structlog.stdlib.get_logger("logkeep.vendors")
 
+_LOOK_HOLDS_S = 0.5
+"""So long a token that was good is used without another look at the store; many calls a second would look as often."""
 _LOOK_AGAIN_S = 2.0
 """While waiting for the minute to pass: the attempt may be another process's, whose token comes any moment."""
 
@@ -103,6 +105,7 @@ class TokenKeeper:
         self._renewing = asyncio.Lock()
         self._refused: str | None = None
         self._settled: str | None = None
+        self._seen: tuple[float, TokenRecord | None] | None = None
         self._limited = 0
         self._cooling = timedelta()
         self._log = log.bind(vendor=account.vendor, account=account.name)
@@ -118,7 +121,7 @@ class TokenKeeper:
         told = False
         async with self._renewing:
             while True:
-                record = await self._store.load(self._credential)
+                record = await self._look(lambda seen: isinstance(self._decide(seen), Use))
                 step = self._decide(record)
                 if isinstance(step, Paused):
                     raise AccountPaused(f"paused until {rfc3339(step.until)}: {step.reason}")
@@ -135,13 +138,25 @@ class TokenKeeper:
 
     async def usable(self, token: str) -> bool:
         """Whether a token that was handed out before a wait is still the one to use."""
+
+        def current(record: TokenRecord | None) -> bool:
+            stored = record is not None and record.access_token == token and alive_at(record, self._clock.now())
+            return stored and token != self._refused
+
+        return current(await self._look(current))
+
+    async def _look(self, suffices: Callable[[TokenRecord | None], bool]) -> TokenRecord | None:
+        """What the store holds; what it held a moment ago, where that ``suffices``."""
+        now_s = self._clock.monotonic_s()
+        if self._seen is not None and 0 <= now_s - self._seen[0] < _LOOK_HOLDS_S and suffices(self._seen[1]):
+            return self._seen[1]
         record = await self._store.load(self._credential)
-        current = record is not None and record.access_token == token and alive_at(record, self._clock.now())
-        return current and token != self._refused
+        self._seen = (now_s, record)
+        return record
 
     async def refused(self, token: str, error: TokenRefused) -> None:
         """Note that a business endpoint refused a token; nothing is counted when it is no longer the stored one."""
-        self._refused, self._settled = token, None
+        self._refused, self._settled, self._seen = token, None, None
         record = await self._store.load(self._credential)
         if record is None or record.access_token != token:
             return
@@ -179,6 +194,7 @@ class TokenKeeper:
 
     async def _renew(self, record: TokenRecord) -> str | None:
         """Ask for a token, unless somebody else did since ``record`` was read: None then."""
+        self._seen = None
         async with self._slot():
             now = self._clock.now()
             if not await self._store.claim_attempt(self._credential, now=now, seen=record.last_attempt_at):
@@ -211,6 +227,7 @@ class TokenKeeper:
             self._log.warning("token_expiry_unusable", stated=rfc3339(issued.expires_at), assumed=rfc3339(expires_at))
         self._refused = None
         await _to_the_end(self._store.save(self._credential, issued.access_token, expires_at=expires_at, issued_at=now))
+        self._seen = None
         self._log.info("token_issued", expires_at=rfc3339(expires_at))
         if record.paused_until is not None and record.refusals < self._policy.refusals_to_pause:
             self._log.info("credentials_accepted")

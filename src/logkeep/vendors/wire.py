@@ -104,11 +104,13 @@ def read_id(value: Any) -> str | None:
 
     That is: nothing, blanks, booleans, fractions, floats too large to be exact, nested values, texts longer than 256.
     """
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    text = str(value).strip()
+    if not isinstance(value, str):
+        if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            return None
+        value = str(value)
+    text = value.strip()
     return text if 0 < len(text) <= ID_MAX_CHARS else None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import structlog
 from pydantic import SecretStr
 
 from logkeep.clock import Clock
@@ -12,7 +13,7 @@ from logkeep.model import AccountKey
 from logkeep.vendors.api import Access, TokenApi
 from logkeep.vendors.client import ApiClient
 from logkeep.vendors.http import ApiSession, HttpLimits
-from logkeep.vendors.lexiang.protocol import Page, logs_request, read_page, read_token, token_request
+from logkeep.vendors.lexiang.protocol import Page, logs_request, read_page, read_token, token_request, zone_offset
 from logkeep.vendors.lexiang.settings import VENDOR
 from logkeep.vendors.pace import Pace
 from logkeep.vendors.retry import RetryPolicy
@@ -20,6 +21,10 @@ from logkeep.vendors.token import TokenStore
 from logkeep.vendors.token_rules import TokenPolicy
 from logkeep.vendors.wire import ApiReply, header, read_rate_reset
 
+log = structlog.stdlib.get_logger("logkeep.vendors")
+
+_ZONE_TOLERANCE = timedelta(minutes=25)
+"""A record may be entered late; a wrong zone puts every record of a page off by half an hour or more."""
 TOKEN_POLICY = TokenPolicy(
     renew_early=timedelta(minutes=5), cool_down_most=timedelta(minutes=10), assumed_life=timedelta(hours=2)
 )
@@ -55,6 +60,8 @@ class LexiangClient(ApiClient):
         token_policy: TokenPolicy | None = None,
         hide: Callable[[str], None] | None = None,
     ) -> None:
+        self._log = log.bind(vendor=VENDOR, account=account_name)
+        self._zone_told = False
         self._base_url = base_url
         self._pace = pace or Pace(per_second=requests_per_second, clock=clock)
         self._retry = retry or RetryPolicy()
@@ -94,7 +101,20 @@ class LexiangClient(ApiClient):
             UnreadableReply: the reply's shape is not the documented one, however often it was asked.
         """
         answer = await self._api.ask(lambda token: logs_request(self._base_url, token, page, per_page), self._read)
+        self._check_zone(answer.value)
         return replace(answer.value, vendor_date=answer.vendor_date, skew_s=answer.skew_s)
+
+    def _check_zone(self, page: Page) -> None:
+        """Ids that hold a time show whether created_at is still China's; said once, should it not be."""
+        nearest = timedelta.max
+        for row in page.records:
+            off = None if row.created_at is None else zone_offset(row.record_id, row.created_at)
+            nearest = nearest if off is None else min(nearest, abs(off))
+            if nearest <= _ZONE_TOLERANCE:
+                return
+        if nearest < timedelta.max and not self._zone_told:
+            self._zone_told = True
+            self._log.error("zone_differs", by_s=round(nearest.total_seconds()), hint="created_at is read as +08:00")
 
     def _read(self, reply: ApiReply, hidden: Sequence[str]) -> Page:
         read = read_page(reply.status, reply.headers, reply.body, hide=hidden)

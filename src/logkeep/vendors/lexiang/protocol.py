@@ -116,12 +116,13 @@ def read_page(status: int, headers: Mapping[str, str], body: bytes, *, hide: Seq
         UnreadableReply: a success by its status that has no list under ``data``.
     """
     body = _whole_characters(body.removeprefix(b"\xef\xbb\xbf"))
-    envelope = _read_envelope(status, headers, body, hide)
+    plain = strict_json.read_plain(body)
+    envelope = _read_envelope(status, headers, body, plain, hide)
     rows = envelope.get("data")
     if not isinstance(rows, list):
         trace_id = clean_trace(envelope.get("request_id"), hide)
         raise UnreadableReply(f"HTTP {status}, but no list under 'data'", code=status, trace_id=trace_id)
-    records, unreadable = _read_rows(status, envelope, body, hide)
+    records, unreadable = _read_rows(status, envelope, body, hide, plain=plain is not None)
     meta = _table(envelope.get("meta"))
     return Page(
         records,
@@ -133,10 +134,12 @@ def read_page(status: int, headers: Mapping[str, str], body: bytes, *, hide: Seq
     )
 
 
-def _read_envelope(status: int, headers: Mapping[str, str], body: bytes, hide: Sequence[str]) -> dict[str, Any]:
-    """The body of a success; sound but for what lies under ``data`` and ``included``."""
+def _read_envelope(
+    status: int, headers: Mapping[str, str], body: bytes, plain: Any, hide: Sequence[str]
+) -> dict[str, Any]:
+    """The body of a success; sound but for what lies under ``data`` and ``included``, wholly so if it is ``plain``."""
     try:
-        envelope = _table(_read_frame(body))
+        envelope = _table(_read_frame(body) if plain is None else plain)
     except strict_json.JsonRefused as problem:
         raise page_error(read_text_refusal(status, headers, body, problem, hide)) from None
     if not is_good(status) or _complains(envelope):
@@ -153,7 +156,7 @@ def _read_frame(body: bytes) -> Any:
 
 
 def _read_rows(
-    status: int, envelope: Mapping[str, Any], body: bytes, hide: Sequence[str]
+    status: int, envelope: Mapping[str, Any], body: bytes, hide: Sequence[str], *, plain: bool
 ) -> tuple[tuple[ListedRecord, ...], tuple[str, ...]]:
     rows, objects = envelope["data"], envelope.get("included")
     objects = objects if isinstance(objects, list) else []
@@ -163,7 +166,7 @@ def _read_rows(
         object_raws = [bytes(raw) for raw in msgspec.json.decode(slices.included, type=_RAWS)] if objects else []
     except (msgspec.MsgspecError, RecursionError):
         raise UnreadableReply(f"HTTP {status}, but no well-formed JSON", code=status) from None
-    if strict_json.flaw([rows, objects], integer_bits=_DOUBLE_BITS) is not None:
+    if not plain and strict_json.flaw([rows, objects], integer_bits=_DOUBLE_BITS) is not None:
         rows, objects = _usable(rows), _usable(objects)
     linked = read_linked(objects, object_raws)
     read = [read_row(row, raw, linked) for row, raw in zip(rows, raws, strict=True)]

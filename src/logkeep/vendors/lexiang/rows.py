@@ -21,7 +21,9 @@ _NO_CHARACTER = "\ufffd"
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII)
 _YEARS = range(1970, 9999)
 
-LinkKey = tuple[str, str]
+_End = tuple[str | None, str | None]
+"""Type and id of what a link points at, as far as it says them."""
+_NOTHING: _End = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +34,34 @@ class Linked:
     name: str | None
 
 
-def read_linked(objects: Sequence[Any], raws: Sequence[bytes]) -> dict[LinkKey, Linked]:
-    """The objects of ``included`` by type and id; of twins the first. What is no object is left out."""
-    found: dict[LinkKey, Linked] = {}
+def read_linked(objects: Sequence[Any], raws: Sequence[bytes]) -> dict[_End, Linked]:
+    """The objects of ``included`` by type and id; of twins the first. What lacks one of them is left out."""
+    found: dict[_End, Linked] = {}
     for thing, raw in zip(objects, raws, strict=True):
-        key = _key(thing)
-        if key is not None and key not in found:
+        key = _type_and_id(thing)
+        if None not in key and key not in found:
             attributes = thing.get("attributes")
             name = attributes.get("name") if isinstance(attributes, dict) else None
             found[key] = Linked(one_line(raw), name if isinstance(name, str) else None)
     return found
 
 
-def read_row(row: Any, raw: bytes, linked: Mapping[LinkKey, Linked]) -> ListedRecord | None:
+def read_row(row: Any, raw: bytes, linked: Mapping[_End, Linked]) -> ListedRecord | None:
     """Read one member of ``data``; None where it has no usable id."""
     record_id = _record_id(row)
     if record_id is None:
         return None
     links = _links(row)
-    owner, target = _key(links.get("owner")), _key(links.get("target"))
-    nobody = Linked(b"", None)
-    target_type, target_id = _type_and_id(links.get("target"))
+    owner, target = _type_and_id(links.get("owner")), _type_and_id(links.get("target"))
     return ListedRecord(
-        record_id=record_id,
-        created_at=_created_at(row),
-        record=one_line(raw),
-        included=_included(links, linked),
-        owner_id=_type_and_id(links.get("owner"))[1],
-        owner_name=linked.get(owner, nobody).name if owner else None,
-        target_type=target_type,
-        target_id=target_id,
-        target_name=linked.get(target, nobody).name if target else None,
+        record_id,
+        _created_at(row),
+        one_line(raw),
+        _included(links, linked),
+        owner[1],
+        linked[owner].name if owner in linked else None,
+        *target,
+        linked[target].name if target in linked else None,
     )
 
 
@@ -99,30 +98,24 @@ def _links(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: link.get("data") for name, link in relationships.items() if isinstance(link, dict)}
 
 
-def _type_and_id(link: Any) -> tuple[str | None, str | None]:
+def _type_and_id(link: Any) -> _End:
     if not isinstance(link, dict):
-        return None, None
+        return _NOTHING
     kind = link.get("type")
     return kind if isinstance(kind, str) else None, read_id(link.get("id"))
 
 
-def _key(link: Any) -> LinkKey | None:
-    kind, name = _type_and_id(link)
-    return None if kind is None or name is None else (kind, name)
-
-
-def _keys(links: Mapping[str, Any]) -> Iterator[LinkKey | None]:
+def _ends(links: Mapping[str, Any]) -> Iterator[_End]:
     for link in links.values():
         if isinstance(link, list):
-            yield from map(_key, link)
+            yield from map(_type_and_id, link)
         else:
-            yield _key(link)
+            yield _type_and_id(link)
 
 
-def _included(links: Mapping[str, Any], linked: Mapping[LinkKey, Linked]) -> bytes:
+def _included(links: Mapping[str, Any], linked: Mapping[_End, Linked]) -> bytes:
     """Every linked object once."""
-    keys = dict.fromkeys(_keys(links))
-    return b"[" + b",".join([linked[key].raw for key in keys if key is not None and key in linked]) + b"]"
+    return b"[" + b",".join([linked[end].raw for end in dict.fromkeys(_ends(links)) if end in linked]) + b"]"
 
 
 def _created_at(row: Mapping[str, Any]) -> datetime | None:

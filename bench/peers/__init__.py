@@ -1,1 +1,0 @@
-"""What logkeep is measured against."""

@@ -1,0 +1,168 @@
+"""What a traced process does to the world: to files below one folder, and to its vendors over the network."""
+
+import os
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import crash_points_ptrace as ptrace
+from crash_points_ptrace import Stop
+
+_CREATE, _TRUNCATE, _APPEND = os.O_CREAT, os.O_TRUNC, os.O_APPEND
+_REMOVE_FOLDER = 0x200
+_IN_PLACE = {
+    "write": "write",
+    "pwrite64": "write",
+    "fsync": "sync",
+    "fdatasync": "sync",
+    "ftruncate": "cut",
+    "fallocate": "extend",
+    "fchmod": "mode",
+}
+_BY_NAME = {
+    "open": ("create", -1, 0),
+    "creat": ("create", -1, 0),
+    "openat": ("create", 0, 1),
+    "mkdir": ("mkdir", -1, 0),
+    "mkdirat": ("mkdir", 0, 1),
+    "rmdir": ("rmdir", -1, 0),
+    "unlink": ("unlink", -1, 0),
+    "unlinkat": ("unlink", 0, 1),
+    "rename": ("rename", -1, 0),
+    "renameat": ("rename", 0, 1),
+    "renameat2": ("rename", 0, 1),
+    "chmod": ("mode", -1, 0),
+    "fchmodat": ("mode", 0, 1),
+}
+_TARGETS = {"rename": (-1, 1), "renameat": (2, 3), "renameat2": (2, 3)}
+_SENDS = ("sendto", "sendmsg")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One effect. ``kind``: create, write, cut, extend, sync, mode, mkdir, rmdir, rename, unlink, send.
+
+    ``path`` and ``target`` (of a rename) are relative to the folder, "" for itself. ``node`` is the inode of the file or
+    folder that it is done to, ``replaced`` that of a file which goes by it; 0 for none.
+    """
+
+    call: str
+    kind: str
+    path: str = ""
+    target: str = ""
+    node: int = 0
+    replaced: int = 0
+    offset: int = 0
+    size: int = 0
+    data: bytes = b""
+    folder: bool = False
+
+
+class Onlooker:
+    """Tells what a stopped call of the process ``pid`` is about to do."""
+
+    def __init__(self, pid: int, root: Path) -> None:
+        self._root = str(root)
+        self._proc = f"/proc/{pid}"
+        self._memory = os.open(f"{self._proc}/mem", os.O_RDONLY)
+
+    def close(self) -> None:
+        os.close(self._memory)
+
+    def effect(self, stop: Stop) -> Effect | None:
+        """The effect, None where the call has none that counts.
+
+        Raises:
+            AssertionError: it is of a kind that nobody thought of.
+        """
+        if stop.call in _BY_NAME:
+            return self._by_name(stop)
+        where = self._descriptor(stop.args[0])
+        if stop.call in _SENDS:
+            several = stop.call == "sendmsg" or stop.args[2] > 1  # one byte only wakes the process's own loop up
+            return Effect(stop.call, "send") if several and where.startswith("socket:") else None
+        path = self._inside(where)
+        if path is None:
+            return None
+        assert stop.call in _IN_PLACE, f"{stop.call} of {path} is not among the effects that are known"
+        return self._in_place(stop, path)
+
+    def created(self, effect: Effect, descriptor: int) -> int:
+        """The inode that a call has made or cut; ``descriptor`` is what an open returned, negative for a folder."""
+        if descriptor >= 0 and effect.kind == "create":
+            return os.stat(f"{self._proc}/fd/{descriptor}").st_ino
+        return os.lstat(os.path.join(self._root, effect.path)).st_ino
+
+    def _by_name(self, stop: Stop) -> Effect | None:
+        kind, folder_arg, name_arg = _BY_NAME[stop.call]
+        if kind == "create" and not self._flags(stop) & (_CREATE | _TRUNCATE):
+            return None
+        path = self._named(stop, folder_arg, name_arg)
+        if path is None:
+            return None
+        node, is_folder, size = self._facts(path)
+        if kind == "create":
+            if node == 0:
+                return Effect(stop.call, "create", path)
+            cuts = self._flags(stop) & _TRUNCATE and size
+            return Effect(stop.call, "cut", path, node=node) if cuts else None
+        if kind == "unlink" and stop.call == "unlinkat" and stop.args[2] & _REMOVE_FOLDER:
+            kind = "rmdir"
+        if kind == "rename":
+            target = self._named(stop, *_TARGETS[stop.call])
+            assert target is not None, f"{path} leaves the folder"
+            return Effect(stop.call, kind, path, target, node, self._facts(target)[0])
+        return Effect(stop.call, kind, path, node=node, folder=is_folder)
+
+    def _in_place(self, stop: Stop, path: str) -> Effect:
+        facts = os.stat(f"{self._proc}/fd/{stop.args[0]}")
+        kind, node = _IN_PLACE[stop.call], facts.st_ino
+        if kind == "write":
+            data = os.pread(self._memory, stop.args[2], stop.args[1])
+            assert len(data) == stop.args[2], f"only a part of what is written to {path} was read"
+            offset = stop.args[3] if stop.call == "pwrite64" else self._position(stop.args[0], facts.st_size)
+            return Effect(stop.call, kind, path, node=node, offset=offset, data=data)
+        if kind == "extend":
+            assert stop.args[1] == 0, "room is taken from the beginning on, and the size grows with it"
+            return Effect(stop.call, kind, path, node=node, size=stop.args[2] + stop.args[3])
+        size = stop.args[1] if kind == "cut" else 0
+        return Effect(stop.call, kind, path, node=node, size=size, folder=stat.S_ISDIR(facts.st_mode))
+
+    def _position(self, descriptor: int, size: int) -> int:
+        with open(f"{self._proc}/fdinfo/{descriptor}", encoding="ascii") as lines:
+            facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        return size if int(facts["flags"], 8) & _APPEND else int(facts["pos"])
+
+    @staticmethod
+    def _flags(stop: Stop) -> int:
+        return _CREATE | _TRUNCATE if stop.call == "creat" else stop.args[1 if stop.call == "open" else 2]
+
+    def _named(self, stop: Stop, folder_arg: int, name_arg: int) -> str | None:
+        name = ptrace.text_at(self._memory, stop.args[name_arg])
+        if os.path.isabs(name):
+            return self._inside(name)
+        at = ptrace.AT_FDCWD if folder_arg < 0 else struct.unpack("i", struct.pack("I", stop.args[folder_arg] & 0xFFFFFFFF))[0]
+        return self._inside(os.path.join(self._folder(at), name))
+
+    def _folder(self, at: int) -> str:
+        return os.readlink(f"{self._proc}/cwd") if at == ptrace.AT_FDCWD else self._descriptor(at)
+
+    def _descriptor(self, number: int) -> str:
+        try:
+            return os.readlink(f"{self._proc}/fd/{number & 0xFFFFFFFF}")
+        except FileNotFoundError:
+            return ""
+
+    def _inside(self, path: str) -> str | None:
+        path = os.path.normpath(path)
+        if path == self._root:
+            return ""
+        return path[len(self._root) + 1 :] if path.startswith(self._root + "/") else None
+
+    def _facts(self, path: str) -> tuple[int, bool, int]:
+        try:
+            facts = os.lstat(os.path.join(self._root, path))
+        except FileNotFoundError:
+            return 0, False, 0
+        return facts.st_ino, stat.S_ISDIR(facts.st_mode), facts.st_size
