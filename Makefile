@@ -34,6 +34,8 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/memory.py
+	$(BIN)/python -m bench.records
+	$(BIN)/python -m bench.records --memory
 
 # Needs pip-tools in the environment that runs it; names packages only, never where they came from.
 lock:

@@ -181,9 +181,8 @@ def show(measured: dict[str, list[Figures]], records: int, per_page: int, most: 
 def remember(given: argparse.Namespace) -> dict[str, Any]:
     """Memory of one sync over growing histories; catalog size and questions to it."""
     report: dict[str, Any] = {"days": given.days, "sizes": {}}
-    print(
-        f"{'records':>10} {'peak MiB':>9} {'wall s':>8} {'catalog MiB':>12} {'bytes/record':>13} {'status s':>9} {'gaps s':>7}"
-    )
+    heads = f"{'peak MiB':>9} {'wall s':>8} {'catalog MiB':>12} {'bytes/record':>13} {'status s':>9} {'gaps s':>7}"
+    print(f"{'records':>10} {heads}")
     for records in given.sizes:
         with (
             vendor(records, given.days) as facts,

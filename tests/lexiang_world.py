@@ -98,9 +98,7 @@ class StreamWorld:
     async def stands(self, archiver: Archiver, kept: KeptStream | None = None) -> StreamStanding:
         kept = kept or archiver.streams[0]
         record = await archiver.catalog.accounts.get(kept.run.account.account_id)
-        return await stream_standing(
-            archiver.catalog, record, STREAM, now=self.clock.now(), interval=kept.interval
-        )
+        return await stream_standing(archiver.catalog, record, STREAM, now=self.clock.now(), interval=kept.interval)
 
     async def stream(self, archiver: Archiver) -> StreamRecord:
         return await archiver.catalog.streams.get(archiver.streams[0].run.account.stream_id)
@@ -163,7 +161,7 @@ def once(ids: list[str]) -> Counter[str]:
 
 
 def assert_whole(w: StreamWorld, stands: StreamStanding) -> None:
-    """Everything that is offered is archived once, nothing is doubtful, and nothing was left or done that may not be."""
+    """All that is offered is archived once, nothing is doubtful, and nothing was left or done that may not be."""
     assert (stands.state, stands.reason, list(stands.gaps)) == (StreamState.COVERED, "", [])
     missing = Counter(w.account.ids()) - w.ids()
     assert not missing, f"{len(missing)} of {len(w.account)} are missing"

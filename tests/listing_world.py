@@ -58,8 +58,8 @@ class Listing:
     def insert(self, record_id: str, created_at: datetime) -> Row:
         """A record appears in its place, above those of its own second."""
         row = Row(record_id, created_at)
-        place = (n for n, other in enumerate(self.rows) if other.created_at is not None and other.created_at <= created_at)
-        self.rows.insert(next(place, len(self.rows)), row)
+        not_newer = (n for n, other in enumerate(self.rows) if other.created_at and other.created_at <= created_at)
+        self.rows.insert(next(not_newer, len(self.rows)), row)
         return row
 
     def delete(self, start: int, count: int = 1) -> None:
@@ -147,7 +147,8 @@ def travel(
     ``before`` is what happens before the request of that number, or is called before each.
     """
     walk = Walk(stretches or (Stretch(None, None),), size, guard_pages=guard_pages)
-    trip, archive, ask = Trip(walk), set(known), walk.first
+    trip, archive = Trip(walk), set(known)
+    ask: Window | None = walk.first
     while ask is not None:
         assert len(trip.asked) < at_most, f"no end after {at_most} requests: {trip.asked[-6:]}, {trip.why[-6:]}"
         trip.asked.append(ask)

@@ -47,11 +47,15 @@ class Change:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A file or a folder. ``durable`` is what of a file is sure, ``changes`` what came after."""
+    """A file or a folder. ``durable`` is what of a file is sure, ``changes`` what came after.
+
+    A ``hollow`` file only takes up room; it counts as empty. ``rubbish`` is the content of ``-shm``.
+    """
 
     number: int
     folder: bool = False
     rubbish: bool = False
+    hollow: bool = False
     durable: bytes = b""
     changes: list[Change] = field(default_factory=list)
 
@@ -119,7 +123,8 @@ class Disk:
         self.moves: list[Move] = []
         for path in sorted(root.rglob("*")):
             facts = path.lstat()
-            node = Node(facts.st_ino, folder=path.is_dir(), durable=b"" if path.is_dir() else path.read_bytes())
+            node = Node(facts.st_ino, folder=path.is_dir(), hollow=_is_hollow(path))
+            node.durable = b"" if node.folder or node.hollow else path.read_bytes()
             self._nodes[node.number] = node
             self._sure[self._nodes[path.parent.stat().st_ino], path.name] = node
         self._seen.update(self._sure)
@@ -173,7 +178,7 @@ class Disk:
         elif effect.kind == "cut":
             node.changes.append(Change(effect.size, None))
         elif effect.kind == "extend":
-            node.changes.append(Change(max(effect.size, len(node.content())), None))
+            node.hollow = True
         elif node.folder:
             self._sync_folder(node)
         else:
@@ -224,6 +229,10 @@ def _enter(entries: dict[tuple[Node, str], Node], move: Move) -> None:
             entries.pop((move.folder, name), None)
         else:
             entries[move.folder, name] = node
+
+
+def _is_hollow(path: Path) -> bool:
+    return path.name == "reserve"
 
 
 def _name(path: str) -> str:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from lexiang_world import read_segments
 from logkeep.simulator.lexiang.account import LexiangAccount
 from logkeep.simulator.lexiang.cloud import LexiangCloud
 from program import Outcome, Running, start
 
 from config_text import write_config
-from lexiang_world import read_segments
 
 RECORDS = 50_000
 KILLS = 20

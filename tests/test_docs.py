@@ -7,7 +7,7 @@ import shlex
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from logkeep.errors import LogkeepError
 from logkeep.files.attempt import _WORDS
 from logkeep.files.plan import Why
 from logkeep.files.run import FRESH_ADDRESSES
-from logkeep.model import AccountKey, Hour, HourState
-from logkeep.simulator import OMIT
+from logkeep.model import AccountKey, Hour, HourState, StreamState
+from logkeep.simulator import OMIT, LexiangCloud
 from logkeep.vendors.settings import Settings
 from program import Installation, installation
 
@@ -206,17 +206,31 @@ def test_every_event_has_a_meaning() -> None:
 KINDS = {str: "text", bool: "boolean", int: "number", float: "number", dict: "object", list: "list", type(None): "null"}
 
 
+VERBATIM = ("stories[].record.line.record", "stories[].record.line.included")
+ODDITIES = {"future", "undated", "unreadable", "disorder", "drift"}
+
+
 def fields_of(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
     """Every field of a document with its kind. Keys that are data are named by what they are."""
     if at:
         yield at, KINDS[type(value)]
-    if isinstance(value, dict):
+    if isinstance(value, dict) and at not in VERBATIM:
         for key, item in value.items():
-            name = "HOUR" if re.fullmatch(r"\d{10}", key) else "STATE" if set(value) == set(HourState) else key
+            name = key_of(key, value)
             yield from fields_of(item, f"{at}.{name}" if at else name)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and at not in VERBATIM:
         for item in value:
             yield from (found for found in fields_of(item, f"{at}[]") if found != (f"{at}[]", "object"))
+
+
+def key_of(key: str, value: dict[str, Any]) -> str:
+    if re.fullmatch(r"\d{10}", key):
+        return "HOUR"
+    if re.fullmatch(r"\d{4}-\d\d-\d\d|unknown", key):
+        return "DAY"
+    if set(value) == set(HourState):
+        return "STATE"
+    return "KIND" if set(value) <= ODDITIES else key
 
 
 def kinds_of(documents: Iterable[Any]) -> dict[str, set[str]]:
@@ -239,41 +253,66 @@ COMMANDS: dict[str, Callable[[Hour], list[list[str]]]] = {
     "`logkeep gaps --json`": lambda _: [["gaps"]],
     "`logkeep plan --json`": lambda _: [["plan"]],
     "`logkeep explain HOUR --json`": lambda now: [["explain", str(now + back)] for back in (-10, -5, -700, -800)],
-    "`logkeep explain ID --json`": lambda _: [["explain", "1"]],
+    "`logkeep explain ID --json`": lambda _: [["explain", "1"], ["explain", ODD], ["explain", BARE]],
     "`logkeep check --json`": lambda _: [["check"], ["check", "--offline"]],
+    "`logkeep verify --json`": lambda _: [["verify"]],
 }
+ODD, BARE = "f59de3063c9311e8b64995597300a871", "64d8df663c9211e8a6d56f2588dac9b6"
 
 
-async def eventful(home: Installation, now: Hour) -> None:
+async def eventful_records(home: Installation, cloud: LexiangCloud) -> None:
+    """Two record streams: one in which everything happens, and one that has never been read."""
+    account, untouched = cloud.add_account(), cloud.add_account("other")
+    accounts = [
+        {"name": name, "app_key": of.app_key, "app_secret": of.app_secret, "base_url": cloud.base_url}
+        for name, of in (("hq", account), ("branch", untouched))
+    ]
+    home.environ["LOGKEEP_LEXIANG"] = json.dumps([{**known, "requests_per_second": 500} for known in accounts[:1]])
+    cloud.per_page_cap = 50
+    account.populate(120, days=3)
+    account.add_record(datetime.now(UTC) + timedelta(days=1), record_id=ODD, owner_name="张三")
+    account.add_record(record_id=BARE, owner_shape="null", target_shape="null", attributes={"created_at": "?"})
+    assert "122 records archived" in (await home.run("sync", "lexiang")).out
+    account.add_record(overrides={"id": OMIT})
+    await home.run("sync", "lexiang")
+    home.environ["LOGKEEP_LEXIANG"] = json.dumps([{**known, "requests_per_second": 500} for known in accounts])
+
+
+async def eventful(home: Installation, cloud: LexiangCloud, now: Hour) -> None:
     """Make everything happen that a field of some output tells of; lost hours lie 700 and 800 hours back."""
     home.keys["span_hours"] = 6
     files = home.account.populate(40, 1)
     await home.watch(39)
-    assert (await home.run("sync")).code == 0
+    await eventful_records(home, cloud)
+    assert (await home.run("sync", "pan123")).code == 1
     home.account.publish((now + -10).start, listed_size=77)
     home.account.publish((now + -5).start, overrides={"id": OMIT})
     await home.run("sync", "pan123")
     catalog, moment = Catalog(home.catalog), datetime.now(UTC)
     await catalog.open()
-    (account,) = await catalog.accounts.all()
+    accounts = {known.name: known for known in await catalog.accounts.all()}
+    account, records = accounts["main"], accounts["hq"]
     lost = [HourRecord(now + back, lost_at=moment, refused_at=moment, lost_reason="gone") for back in (-700, -800)]
     await catalog.hours.save(account.account_id, lost)
-    await catalog.accounts.trouble(account.account_id, TroubleKind.UNREACHABLE, "no answer", now=moment)
+    for known in (account, records):
+        await catalog.accounts.trouble(known.account_id, TroubleKind.UNREACHABLE, "no answer", now=moment)
     await catalog.accounts.enrol([AccountKey("pan123", "old")], now=moment, watched_from=now)
     path = "pan123/main/date=2025-06-20/hour=15/12-202506201516.gz"
     file_id = next(str(file.file_id) for file in files if Hour.of(file.hour) == now + -10)
     flagged = Intent(account.account_id, file_id, 2, "x.part", path, "ab" * 32, 77, 77, ("size_differs",))
     await catalog.transfers.archived([flagged], now=moment)
     await catalog.close()
+    segment = min(home.storage.glob("lexiang/hq/*/date=*/*.jsonl.gz"))
+    segment.write_bytes(segment.read_bytes() + b"x")
     acknowledged = await home.run("gaps", "--ack", "main", str(now + -800), "--reason", "disk full", "--by", "ops")
     assert acknowledged.code == 0
 
 
 async def test_every_json_output_has_the_documented_fields_and_no_other(tmp_path: Path) -> None:
     """The table of each section is the program's output in an eventful life; its examples show every field of it."""
-    async with installation(tmp_path) as home:
+    async with installation(tmp_path) as home, LexiangCloud() as cloud:
         now = Hour.of(datetime.now(UTC))
-        await eventful(home, now)
+        await eventful(home, cloud, now)
         for title, calls in COMMANDS.items():
             documents = [(await home.run(*call, "--json")).json for call in calls(now)]
             printed, table = kinds_of(documents), documented_fields(title)
@@ -351,6 +390,23 @@ def test_every_state_is_in_the_ledger_s_page_with_its_mark() -> None:
     assert {quoted(state)[0]: quoted(mark)[0] for state, mark, _ in table} == {
         state.value: _MARKS[state] for state in HourState
     }
+
+
+def test_every_state_of_a_record_stream_is_in_the_ledger_s_page() -> None:
+    table = rows(section(read("docs/ledger.md"), "The four states of a record stream"))
+    assert {quoted(state)[0] for state, _ in table} == set(StreamState)
+
+
+def test_every_reason_to_read_a_stretch_is_in_the_ledger_s_page() -> None:
+    """They are the constants among what the plan's functions say."""
+    tree = ast.parse((SOURCE / "records" / "plan.py").read_text(encoding="utf-8"))
+    texts = {
+        node.value.rstrip(": ")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.endswith((".", ".\n"))
+    }
+    table = rows(section(read("docs/ledger.md"), "What is read of a stream, and why"))
+    assert {row[0] for row in table} == {text for text in texts if re.fullmatch("[a-z0-9 ,]{4,}", text)}
 
 
 def test_every_reason_to_list_is_in_the_ledger_s_page() -> None:

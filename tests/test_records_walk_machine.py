@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Iterator
 
-from stream_world import REACH_S, Event, Habits, History, StreamWorld, played
+from stream_world import REACH_S, Event, Habits, History, StreamWorld
 
 HISTORIES = int(os.environ.get("LOGKEEP_HISTORIES", "2000"))
 FIRST_HISTORY = int(os.environ.get("LOGKEEP_FIRST_HISTORY", "0"))

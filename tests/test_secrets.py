@@ -18,6 +18,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 
+from lexiang_program import LexiangInstallation, lexiang_installation
 from logkeep.simulator.faults import Fault
 from program import PATIENCE_S, Installation, installation, run
 
@@ -255,3 +256,76 @@ async def test_variables_that_are_wrong_where_the_secret_stands(tmp_path: Path) 
         outcome = await run("check", cwd=tmp_path, environ=environ)
         assert outcome.code == 2
         assert OTHER not in outcome.err + outcome.out
+
+
+@dataclass
+class LeakyStream(Leaky):
+    """The same with Lexiang: what must never be seen is its secret and every token that it issued."""
+
+    made: LexiangInstallation
+
+    def needles(self) -> dict[str, str]:
+        issued = enumerate(self.made.hq.tokens.issued())
+        return {"secret": SECRET, "other secret": OTHER} | {f"token {number}": token for number, token in issued}
+
+    def repeat_what_was_sent(self, _document: dict[str, Any]) -> dict[str, Any]:
+        """Refuse, and show token and secret, in words and in addresses."""
+        token = self.made.hq.tokens.issued()[-1]
+        said = f"Bearer {token} not liked, see https://h.example/x?access_token={quote(token)}&app_secret={SECRET}"
+        return {"errors": [{"status": "500", "detail": said, "title": token}], "message": said, "request_id": token}
+
+
+@pytest.fixture(params=[("json", True), ("console", False)], ids=["json, inline", "console, secret in a file"])
+async def leaky_stream(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[LeakyStream]:
+    style, inline = request.param
+    async with lexiang_installation(tmp_path) as made:
+        made.hq.app_secret = SECRET
+        if not inline:
+            (tmp_path / "the-secret").write_text(SECRET + "\n", encoding="utf-8")
+            (tmp_path / "the-secret").chmod(0o600)
+            made.record_keys = {"app_secret": "", "app_secret_file": str(tmp_path / "the-secret")}
+        made.sections = {"log": {"level": "debug", "format": style}, "web": {"listen": "127.0.0.1:0"}}
+        made.hq.populate(60, days=3)
+        yield LeakyStream(made)
+
+
+async def test_a_record_vendor_that_repeats_what_it_was_told(leaky_stream: LeakyStream) -> None:
+    """In refusals of pages and of tokens, as JSON and as plain text; what is archived holds no token either."""
+    made, base = leaky_stream.made, leaky_stream.made.base
+    patch = leaky_stream.repeat_what_was_sent
+    base.faults.add(*(Fault("logs", "patch", after=after, status=500, patch=patch) for after in (0, 2)))
+    assert (await made.run("sync")).code == 0
+    base.faults.add(Fault("logs", "patch", times=None, status=500, patch=patch))
+    assert (await made.run("sync")).code == 5
+    base.faults.clear()
+    token = made.hq.tokens.issued()[-1]
+    base.faults.add(Fault("logs", "too_many", times=1, message=f"Too Many Attempts. {token} {SECRET}", retry_after="0"))
+    base.faults.add(Fault("logs", "envelope", times=3, code=403, message=f"no right for {token} / {quote(SECRET)}"))
+    for args in (("sync",), ("check",), ("status",), ("gaps",), ("plan",), ("verify",), ("explain", made.hq.ids(1)[0])):
+        await made.run(*args)
+    base.faults.clear()
+    made.hq.tokens.evict_all()
+    echo = f"bad secret {SECRET} / {json.dumps(SECRET)} / {quote(SECRET)} for https://h.example/?app_secret={SECRET}"
+    base.faults.add(Fault("token", "envelope", times=None, code=401, message=echo))
+    with closing(sqlite3.connect(made.catalog)) as connection, connection:
+        connection.execute("UPDATE tokens SET last_attempt_at = last_attempt_at - 3600000000")
+    for args in (("sync",), ("check", "--json"), ("status", "--json"), ("gaps", "--json")):
+        await made.run(*args)
+    saw(leaky_stream, "record_pass_finished", "credentials_refused", "bad secret", "not liked", "no right", "api_call")
+    assert len(made.hq.tokens.issued()) >= 1
+    assert leaky_stream.leaks() == []
+
+
+async def test_rows_that_hold_the_token_are_evidence_without_it(leaky_stream: LeakyStream) -> None:
+    """A row without an id is kept as it came, but never a token or a secret that stands in it."""
+    made = leaky_stream.made
+
+    def row_with_secrets(document: dict[str, Any]) -> dict[str, Any]:
+        row = {"type": "download_log", "token": made.hq.tokens.issued()[-1], "secret": SECRET, "shown": "evidence"}
+        return {**document, "data": [row, *document["data"]]}
+
+    made.base.faults.add(Fault("logs", "patch", times=None, patch=row_with_secrets))
+    for args in (("sync",), ("gaps",), ("status",)):
+        await made.run(*args)
+    assert any("evidence" in text for _, text in cells(made.catalog))
+    assert leaky_stream.leaks() == []

@@ -14,13 +14,20 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from logkeep.errors import AccountPaused, CredentialsRefused, NotEntitled, StorageFull, Unreachable, UnreadableReply
+from lexiang_world import DAY, HOUR, INTERVAL, StreamWorld, assert_whole, once, stream_world
+from logkeep.errors import (
+    AccountPaused,
+    FatalVendorError,
+    NotEntitled,
+    RateLimited,
+    StorageFull,
+    Unreachable,
+    UnreadableReply,
+)
 from logkeep.model import StreamState
 from logkeep.records.report import StreamStanding
 from logkeep.simulator.faults import Fault
 from logkeep.simulator.lexiang.api_faults import KINDS
-
-from lexiang_world import DAY, HOUR, INTERVAL, StreamWorld, assert_whole, once, stream_world
 
 SMALL = 45
 
@@ -39,7 +46,7 @@ LOGS_PASSING = (
     *("data_null", "data_object", "data_text", "empty_page", "empty_last", "rows_twice", "row_of_another_type"),
     *("row_without_relationships", "meta_missing", "meta_null", "meta_list", "meta_garbage", "total_negative"),
     *("total_float", "links_missing", "links_null", "links_text", "included_missing", "included_null"),
-    *("included_object", "code_zero", "code_beside_data", "wrong_page", "wrong_page_disguised", "rows_missing"),
+    *("included_object", "code_zero", "code_beside_data", "wrong_page", "wrong_page_disguised"),
     *("rows_reversed", "created_zoned"),
 )
 """Struck once, anywhere, these leave a complete archive at the end of the same sync or of the next one."""
@@ -49,13 +56,15 @@ UNDATED = (
 )
 """A record that once came without its time stays without: kept, flagged, complete."""
 WITHOUT_ID = ("row_text", "row_null", "row_without_id", "row_id_null", "row_id_empty", "row_id_object")
+ONLY_DEEPER = ("rows_missing",)
+"""Nothing on the page tells; the nightly and weekly looks find what was left out (``test_stream_vendor_lies``)."""
 REFUSING = ("http_403", "forbidden", "needs_upgrade")
 SILENT = ("stall", "stall_body")
 """Minutes of real silence; the client's limits are tried where they can be made short."""
 
 
 def test_every_kind_of_fault_of_the_listing_has_its_test() -> None:
-    tried = {*LOGS_PASSING, *UNDATED, *WITHOUT_ID, *REFUSING, *SILENT}
+    tried = {*LOGS_PASSING, *UNDATED, *WITHOUT_ID, *REFUSING, *SILENT, *ONLY_DEEPER}
     assert set(KINDS["logs"].known) - tried == {"patch"}
     assert set(KINDS["token"].known) - {*TOKEN_PASSING, *TOKEN_REFUSING, *SILENT} == {"patch"}
 
@@ -66,15 +75,17 @@ async def test_a_listing_that_fails_for_a_moment(tmp_path: Path, kind: str) -> N
     async with stream_world(tmp_path) as w, w.open() as archiver:
         w.account.populate(SMALL, days=3)
         bytes_added = 9 * 1024 * 1024 if kind == "huge_body" else None
-        for skipped in (0, 2, 4):
-            w.cloud.faults.add(Fault("logs", kind, after=skipped, at=bytes_added))
+        strikes = (2,) if kind in ("http_401", "unauthorized") else (0, 2, 4)  # three in a row are a storm
+        for skipped in strikes:
+            w.cloud.faults.add(Fault("logs", kind, after=skipped, at=bytes_added, pause=timedelta(milliseconds=0.2)))
         for _ in range(3):
             w.clock.advance(INTERVAL)
             w.account.add_record()
-            _, stands = await w.sync(archiver)
-        assert w.cloud.faults.struck["logs", kind] >= 3
+            await w.sync(archiver)
+        assert w.cloud.faults.struck["logs", kind] >= len(strikes)
+        stands = await w.stands(archiver)
         assert_whole(w, stands)
-        assert w.asked("token") <= 4
+        assert w.asked("token") <= 2
 
 
 @pytest.mark.parametrize("kind", UNDATED)
@@ -84,8 +95,9 @@ async def test_a_row_that_lacks_its_time_once(tmp_path: Path, kind: str) -> None
         w.account.populate(SMALL, days=3)
         w.cloud.faults.add(Fault("logs", kind, page=1))
         for _ in range(2):
-            _, stands = await w.sync(archiver)
+            await w.sync(archiver)
             w.clock.advance(INTERVAL)
+        stands = await w.stands(archiver)
         assert_whole(w, stands)
         assert stands.oddities["undated"] == 1
         assert [path for path in w.segments() if "date=unknown" in path]
@@ -122,7 +134,8 @@ async def test_the_only_row_there_is_has_no_id(tmp_path: Path, kind: str) -> Non
             assert "without a usable id" in reasons(stands)
         w.cloud.faults.clear()
         for _ in range(2):
-            _, stands = await w.sync(archiver)
+            await w.sync(archiver)
+        stands = await w.stands(archiver)
         assert_whole(w, stands)
 
 
@@ -132,14 +145,14 @@ LASTING: dict[str, tuple[dict[str, Any], type[Exception], int, str]] = {
     "a gateway's page": ({"kind": "html_200"}, Unreachable, 5, "not the API"),
     "502": ({"kind": "http_502"}, Unreachable, 5, "502"),
     "connections cut": ({"kind": "drop"}, Unreachable, 5, "without an answer"),
-    "plain 429": ({"kind": "too_many"}, Exception, 5, "Too Many Attempts"),
+    "plain 429": ({"kind": "too_many"}, RateLimited, 5, "Too Many Attempts"),
     "an error in a success": ({"kind": "errors_in_200"}, Unreachable, 5, "内部错误"),
     "an envelope's code": ({"kind": "envelope", "code": 50_001}, Unreachable, 5, "50001"),
     "no list of rows": ({"kind": "data_missing"}, UnreadableReply, 1, "no list under 'data'"),
-    "broken JSON": ({"kind": "truncated_json"}, Exception, 5, ""),
+    "broken JSON": ({"kind": "truncated_json"}, UnreadableReply, 1, "no well-formed JSON"),
     "no right": ({"kind": "forbidden"}, NotEntitled, 3, "Forbidden"),
     "no plan for it": ({"kind": "needs_upgrade"}, NotEntitled, 3, "版本需升级后启用"),
-    "a gateway's 403": ({"kind": "http_403"}, Exception, 3, "403"),
+    "a gateway's 403": ({"kind": "http_403"}, FatalVendorError, 3, "403"),
     "an empty first page": ({"kind": "empty_page"}, UnreadableReply, 1, "an empty first page"),
 }
 
@@ -163,6 +176,7 @@ async def test_a_listing_that_goes_on_failing(
                 assert passing.error.exit_code == code
                 assert stands.state is StreamState.FAILED
                 assert reason in stands.reason
+        stands = await w.stands(archiver)
         assert "no complete pass for three intervals" in reasons(stands)
         assert reason in reasons(stands)
         events = Counter(entry["event"] for entry in told)
@@ -202,8 +216,9 @@ async def test_a_storm_of_refused_tokens(tmp_path: Path) -> None:
         w.account.populate(SMALL, days=3)
         w.cloud.before_request = lambda _: w.account.tokens.evict_all()
         for _ in range(6):
-            passing, stands = await w.sync(archiver)
+            await w.sync(archiver)
             w.clock.advance(timedelta(minutes=1))
+        passing, stands = await w.sync(archiver)
         assert isinstance(passing.error, AccountPaused)
         assert "refused" in stands.reason
         calls = [request.at for request in w.cloud.witness.requests("token")]
@@ -251,8 +266,8 @@ async def test_credentials_that_are_refused(tmp_path: Path, kind: str) -> None:
         with capture_logs() as told:
             for number in range(12):
                 passing, stands = await w.sync(archiver)
-                expected = CredentialsRefused | NotEntitled if number == 0 else AccountPaused | CredentialsRefused
-                assert isinstance(passing.error, expected | NotEntitled)
+                assert isinstance(passing.error, FatalVendorError)
+                assert isinstance(passing.error, AccountPaused) is (number not in (0, 6))
                 assert passing.error.exit_code == 3
                 assert stands.state is StreamState.FAILED
                 w.clock.advance(INTERVAL)
@@ -277,6 +292,7 @@ async def test_a_crash_loop_never_asks_for_too_many_tokens(tmp_path: Path) -> No
 
 # --- interrupted passes
 
+
 async def test_a_pass_that_breaks_off_keeps_what_it_read_and_the_next_goes_on_by_time(tmp_path: Path) -> None:
     """Counted at the server: the way back to the hole costs a few requests, not the pages that were read."""
     async with stream_world(tmp_path) as w, w.open() as archiver:
@@ -286,10 +302,10 @@ async def test_a_pass_that_breaks_off_keeps_what_it_read_and_the_next_goes_on_by
         passing, stands = await w.sync(archiver)
         assert isinstance(passing.error, Unreachable)
         kept = len(w.lines())
-        assert kept > 300
+        assert kept > 200
         assert (stands.state, [gap.end for gap in stands.gaps] != []) == (StreamState.FAILED, True)
-        for _ in range(30):
-            w.account.add_record()
+        for seconds in range(30):
+            w.account.add_record(back=timedelta(seconds=seconds))
         w.cloud.faults.clear()
         w.cloud.reset()
         w.clock.advance(INTERVAL)
@@ -334,6 +350,7 @@ async def test_three_intervals_without_a_complete_pass_are_a_gap(tmp_path: Path,
 
 # --- this side
 
+
 async def test_a_disk_without_room(tmp_path: Path) -> None:
     """Said once; nothing is written, nothing counts as read, and with room the archive is completed."""
     async with stream_world(tmp_path) as w:
@@ -342,11 +359,12 @@ async def test_a_disk_without_room(tmp_path: Path) -> None:
         async with w.open() as archiver:
             with capture_logs() as told:
                 for _ in range(4):
-                    passing, stands = await w.sync(archiver)
+                    passing, _ = await w.sync(archiver)
                     w.clock.advance(INTERVAL)
                     assert isinstance(passing.error, StorageFull)
             assert [entry["event"] for entry in told].count("disk_low") == 1
             assert w.lines() == []
+            stands = await w.stands(archiver)
             assert stands.gaps
             assert (await w.stream(archiver)).covered == ()
         w.min_free_bytes = 0

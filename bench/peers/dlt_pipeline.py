@@ -14,14 +14,16 @@ BASE, APP_KEY, APP_SECRET, FOLDER, SIZE = sys.argv[1:6]
 
 
 def token() -> str:
+    """A token, asked for once."""
     credentials = {"grant_type": "client_credentials", "app_key": APP_KEY, "app_secret": APP_SECRET}
     return str(requests.post(f"{BASE}/cgi-bin/token", json=credentials, timeout=60).json()["access_token"])
 
 
 @dlt.resource(name="download_logs", primary_key="id", write_disposition="append", max_table_nesting=0)  # type: ignore[untyped-decorator]
 def download_logs(
-    created_at: Any = dlt.sources.incremental("created_at", initial_value="1970-01-01 00:00:00", row_order="desc"),
+    created_at: Any = dlt.sources.incremental("created_at", initial_value="1970-01-01 00:00:00", row_order="desc"),  # noqa: ARG001, B008 - dlt asks for it here
 ) -> Iterator[list[dict[str, Any]]]:
+    """Page by page to the last one."""
     paginator = PageNumberPaginator(base_page=1, total_path="meta.last_page")
     client = RESTClient(BASE, auth=BearerTokenAuth(token()), paginator=paginator, data_selector="$")
     params = {"per_page": SIZE, "include": "target,owner"}
@@ -31,6 +33,7 @@ def download_logs(
 
 
 def lines(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is kept of each row: itself and what it links to."""
     linked = {(thing["type"], thing["id"]): thing for thing in document.get("included", ())}
     return [
         {

@@ -10,6 +10,7 @@ import orjson  # type: ignore[import-not-found]
 
 
 async def archive(base: str, app_key: str, app_secret: str, folder: str, size: str) -> None:
+    """Append every record to one file."""
     credentials = {"grant_type": "client_credentials", "app_key": app_key, "app_secret": app_secret}
     async with aiohttp.ClientSession() as session:
         async with session.post(f"{base}/cgi-bin/token", json=credentials) as reply:

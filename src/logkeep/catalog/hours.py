@@ -1,11 +1,11 @@
 """Hours and their evidence: every listing that was made, and what each hour's record became of it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, or_, select, update
+from sqlalchemy import Row, RowMapping, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from logkeep.catalog.database import Database, upsert
@@ -15,6 +15,9 @@ from logkeep.catalog.tables import accounts, hours, listings, mutations, unreada
 from logkeep.model import Hour, Span
 
 Decide = Callable[[Mapping[Hour, HourRecord], Mapping[str, FileRecord]], Changes]
+
+_FIELDS = tuple(field.name for field in fields(HourRecord) if field.name != "blank_span")
+_COLUMNS = tuple(hours.c[name] for name in (*_FIELDS, "blank_first", "blank_last"))
 
 
 class Hours:
@@ -27,11 +30,11 @@ class Hours:
         """Records from ``first`` on, and every lost hour, acknowledged or not."""
         async with self._database.read() as connection:
             rows = await connection.execute(
-                select(hours)
+                select(*_COLUMNS)
                 .where(hours.c.account_id == account_id, or_(hours.c.hour >= first, hours.c.lost_at.is_not(None)))
                 .order_by(hours.c.hour)
             )
-            return {row["hour"]: _record(row) for row in rows.mappings()}
+            return {record.hour: record for record in map(_record, rows)}
 
     async def absorb(
         self, account_id: int, listing: ListingRecord, shown: Iterable[Hour], file_ids: Iterable[str], decide: Decide
@@ -46,9 +49,9 @@ class Hours:
         async def work(connection: AsyncConnection) -> Changes:
             listing_id = await _insert_listing(connection, account_id, listing)
             rows = await connection.execute(
-                select(hours).where(hours.c.account_id == account_id, hours.c.hour.in_(wanted_hours))
+                select(*_COLUMNS).where(hours.c.account_id == account_id, hours.c.hour.in_(wanted_hours))
             )
-            known_hours = {row["hour"]: _record(row) for row in rows.mappings()}
+            known_hours = {record.hour: record for record in map(_record, rows)}
             known_files = await files_of_listing(connection, account_id, listing.span, wanted_hours, ids)
             changes = decide(known_hours, known_files)
             await _save_hours(connection, account_id, changes.hours)
@@ -156,10 +159,10 @@ def _values(record: HourRecord) -> dict[str, Any]:
     return values | {"blank_first": span and span.first, "blank_last": span and span.last}
 
 
-def _record(row: RowMapping) -> HourRecord:
-    values = {name: value for name, value in row.items() if name != "account_id"}
-    first, last = values.pop("blank_first"), values.pop("blank_last")
-    return HourRecord(**values, blank_span=None if first is None else Span(first, last))
+def _record(row: Row[Any]) -> HourRecord:
+    """From ``_COLUMNS``; by position, because a window holds many hundred hours and is read often."""
+    *values, first, last = row
+    return HourRecord(**dict(zip(_FIELDS, values, strict=True)), blank_span=None if first is None else Span(first, last))
 
 
 def _listing(row: RowMapping) -> ListingRecord:

@@ -1,6 +1,7 @@
 """Cron lines: when one last came, and how far apart it comes. The alarm clock itself is APScheduler."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,7 @@ def last_came(cron: str, zone: ZoneInfo, now: datetime) -> datetime:
     return now - _LOOK_BACK[-1]
 
 
+@lru_cache(maxsize=64)
 def longest_wait(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
     """The longest time between two comings in the near future, such as from Friday evening to Monday morning.
 

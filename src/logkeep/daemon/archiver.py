@@ -247,7 +247,8 @@ def policy_of(account: Pan123Settings) -> Policy:
 
 def patience_of(account: Pan123Settings, zone: ZoneInfo, now: datetime) -> timedelta:
     """How long after its end an hour that lacks something becomes a gap: until it settled, and one poll more."""
-    return account.settle + longest_wait(account.poll, zone, now)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)  # asked in every pass, and computed once a day
+    return account.settle + longest_wait(account.poll, zone, today)
 
 
 def catalog_path(settings: Settings) -> Path:

@@ -117,7 +117,10 @@ class Daemon:
             self._set_alarms(kept.run.account.key, [trigger(cron, kept.zone) for cron in (kept.poll, kept.sweep)])
         for stream in self._archiver.streams:
             looks = [trigger(cron, stream.zone) for cron in (stream.sweep, stream.deep_sweep)]
-            self._set_alarms(stream.run.account.key, [IntervalTrigger(seconds=stream.interval.total_seconds()), *looks])
+            self._set_alarms(
+                stream.run.account.key,
+                [IntervalTrigger(seconds=stream.interval.total_seconds(), timezone=stream.zone), *looks],
+            )
         self._scheduler.start()
         try:
             yield
@@ -127,13 +130,18 @@ class Daemon:
     def _set_alarms(self, key: AccountKey, triggers: Iterable[BaseTrigger]) -> None:
         for number, when in enumerate(triggers):
             self._scheduler.add_job(
-                self._alarms[str(key)].set,
+                self._sound,
                 when,
+                args=(str(key),),
                 id=f"{key} {number}",
                 misfire_grace_time=None,  # the default drops an alarm that comes late
                 coalesce=True,
                 max_instances=1,
             )
+
+    async def _sound(self, account: str) -> None:
+        """An alarm; a coroutine, because the scheduler runs anything else in a thread, where no event may be set."""
+        self._alarms[account].set()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

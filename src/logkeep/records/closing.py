@@ -28,6 +28,11 @@ class Closing:
     stride: int = 0
     tries: int = 0
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the search has been given up, for page 1."""
+        return self.tries >= _TRIES_AT_MOST
+
     def begin(self, page_size: int) -> int:
         """The row that the first page should hold."""
         return max(self.above - max(page_size // 4, 2), 0)
@@ -35,16 +40,16 @@ class Closing:
     def lands(self, sight: Sight, window: Window) -> bool:
         """Whether the walk can go on from this page: it begins above the hole, and reaches it or the listing's end.
 
-        A page that lies above the hole as a whole will do as well, where the one below it is known to begin too deep.
+        A page that lies above the hole as a whole will do as well, where the hole begins within a page of it.
         """
         if window.start > 0 and not sight.begins_above(self.top):
             self.too_deep(window)
             return False
         last = sight.last
-        if last is None or last <= self.top or sight.ends(window) or self.tries >= _TRIES_AT_MOST:
+        if last is None or last <= self.top or sight.ends(window) or self.exhausted:
             return True
         self.shallow = max(self.shallow, window.end)
-        return self.deep is not None and self.deep <= window.end
+        return self.deep is not None and self.deep <= window.end + window.size
 
     def too_deep(self, window: Window) -> None:
         """This window begins below the hole's top, or past the end of the listing."""
@@ -53,14 +58,14 @@ class Closing:
     def next(self, window: Window, page_size: int) -> int:
         """The row that the next page should hold, after one that was no landing."""
         self.tries += 1
-        if self.tries >= _TRIES_AT_MOST:
+        if self.exhausted:
             return 0
         if self.deep is not None and self.deep <= self.shallow:  # rows moved, or one page ends where the other begins
             self.shallow = 0
             return max(self.deep - page_size, 0)
         stride, self.stride = self.stride, max(self.stride * 2, page_size)
         if self.deep is None:
-            return max(self.shallow - 2 + stride, 0)
+            return self.shallow + stride
         if self.shallow == 0:
             return max(window.start - max(stride, page_size // 2), 0)
         if self.deep - self.shallow <= page_size:

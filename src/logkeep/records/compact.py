@@ -4,7 +4,7 @@ The new segment is published before one of the old ones goes: meanwhile a reader
 all. A kill leaves the day either as it was, or with an open intent or retired files, which start-up finishes. A late
 record adds a segment to a compacted day, and the day is compacted once more.
 
-Memory is flat however large the day: a piece of 1 MiB is read, checked, compressed and written before the next.
+Memory is flat however large the day: a piece of it is read, checked, compressed and written before the next.
 """
 
 import asyncio

@@ -40,10 +40,14 @@ def odd_steps(step: Step, at: datetime) -> list[Oddity]:
     ]
 
 
-def with_unreadable(step: Step, times: Iterable[datetime | None], unreadable: Sequence[str]) -> Step:
-    """The step, with the page's stretch of time suspect where it holds rows without an id."""
-    known = [moment for moment in times if moment is not None]
-    if not unreadable or not known:
+def with_unreadable(step: Step, times: Iterable[datetime | None], unreadable: Sequence[str], below: datetime) -> Step:
+    """The step, with the page's stretch of time suspect where it holds rows without an id.
+
+    Where no row of the page tells a time, that is everything from ``below`` on down.
+    """
+    if not unreadable:
         return step
-    suspect = Suspect(min(known) - _SECOND, max(known), f"{UNREADABLE}: {len(unreadable)} row(s) without a usable id")
+    known = [moment for moment in times if moment is not None]
+    start, end = (min(known) - _SECOND, max(known)) if known else (None, below)
+    suspect = Suspect(start, end, f"{UNREADABLE}: {len(unreadable)} row(s) without a usable id")
     return replace(step, suspects=(*step.suspects, suspect))

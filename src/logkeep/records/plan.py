@@ -98,7 +98,9 @@ def _above(stream: StreamRecord, moment: datetime | None) -> int:
     """About how many archived records are newer."""
     if moment is None:
         return 0
-    return sum(interval.records for interval in stream.covered if interval.start is None or interval.start >= moment)
+    return sum(
+        interval.records for interval in stream.covered if interval.start is not None and interval.start >= moment
+    )
 
 
 def _joined(stretches: list[Stretch]) -> list[Stretch]:

@@ -122,9 +122,8 @@ class Progress:
         fresh = [
             suspect
             for suspect in found
-            if suspect.start is not None
-            and suspect.end is not None
-            and suspect.start < suspect.end
+            if suspect.end is not None
+            and (suspect.start is None or suspect.start < suspect.end)
             and not any(within(suspect, old.start, old.end) for old in known if old.end is not None)
         ]
         self._hit.update(fresh)  # each is read again, in a later pass, before it is believed

@@ -98,7 +98,9 @@ class Reader:
         known = ids & self._intake.pending
         known |= await self._catalog.streams.known(self._stream.stream_id, ids - known)
         sight = _sight(page, known)
-        step = with_unreadable(self._walk.tell(sight), sight.times, page.unreadable)
+        step = self._walk.tell(sight)
+        below = step.reached or self._passing.reached or self._progress.top
+        step = with_unreadable(step, sight.times, page.unreadable, below)
         new = list({r.record_id: r for r in page.records if r.record_id not in known}.values())
         if new:
             await self._admit()

@@ -14,7 +14,8 @@ from logkeep.catalog.records import SegmentIntent, SegmentRecord
 from logkeep.store.blocking import in_thread
 from logkeep.store.port import Store
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 256 * 1024
+_SLICE_BYTES = 128 * 1024
 
 
 class SegmentReader:
@@ -33,18 +34,20 @@ class SegmentReader:
         self._last = b""
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The segment's text in pieces of at most 1 MiB, up to where it is unreadable.
+        """The segment's text in pieces of at most 256 KiB, up to where it is unreadable.
 
         Raises:
             StorageError: the file cannot be read, or there is none.
         """
         async for block in self._store.read(self._expected.path):
             self._sha256.update(block)
-            while piece := await self._inflated(block):
-                block = b""  # noqa: PLW2901 - the inflater has taken it and gives the rest of its text
-                self.records += piece.count(b"\n")
-                self._last = piece[-1:]
-                yield piece
+            for start in range(0, len(block), _SLICE_BYTES):
+                data = block[start : start + _SLICE_BYTES]
+                while piece := await self._inflated(data):
+                    data = b""  # the inflater has taken it and gives the rest of its text
+                    self.records += piece.count(b"\n")
+                    self._last = piece[-1:]
+                    yield piece
         self.damage = self._damage()
 
     async def lines(self) -> AsyncIterator[bytes]:

@@ -48,7 +48,7 @@ class Serving:
     def above(self, landing: Landing, offset: int, times: int) -> Window:
         """The window to step back to from ``offset``, twice as far each of the ``times``."""
         if self.one_size:
-            return Window(max(landing.window.page - times, 1), self.size)
+            return aligned(max(landing.window.start - times * self.size, 0), self.size)
         further = max(self.size // 2, 1) << (times - 1)
         return overlapping(offset - landing.tied - 1 - further, self.size)
 

@@ -69,6 +69,7 @@ class Walk:
         self._disorder = timedelta()
         self._quiet = 0
         self._confirming = False
+        self._mistrusting = False
         self._patience = Patience()
         self._brought: set[str] = set()
         self._suspects: list[Suspect] = []
@@ -114,12 +115,13 @@ class Walk:
         self._patience.misplaced += 1
         if self._patience.misplaced > MISPLACED_AT_MOST:
             return self._fail(f"paging is not honoured: page {self._asked.page} was asked, page {sight.page} answered")
-        if self._patience.misplaced == 1 or (self._landing is None and self._closing is None):
-            return self._ask(self._asked, f"asked again: page {sight.page} answered")
-        if self._closing is not None:
+        again = self._patience.misplaced == 1
+        if self._closing is not None and not again and not self._closing.exhausted:
             self._patience.misplaced = 0
             self._closing.too_deep(self._asked)
             return self._close_in(self._closing, self._asked)
+        if again or self._landing is None:
+            return self._ask(self._asked, f"asked again: page {sight.page} answered")
         if self._past_the_end(sight):
             return self._end()
         return self._back("another page answered")
@@ -132,7 +134,8 @@ class Walk:
 
     def _empty(self, sight: Sight, window: Window) -> Step:
         self._patience.empty += 1
-        counted = sight.total is not None and sight.total > window.start
+        seen = window.start if self._landing is None else min(window.start, self._offset)
+        counted = sight.total is not None and sight.total > seen
         if counted and self._patience.empty <= EMPTY_AT_MOST:
             return self._ask(self._asked, "asked again: an empty page although the vendor counts more")
         if window.start == 0:
@@ -147,8 +150,9 @@ class Walk:
         landing = self._landing
         assert landing is not None, "closing in ends with a landing"
         edge = self._asked.start >= self._offset and not landing.fell(sight)
-        if (landing.short or edge) and not (counted and landing.has_next):
-            self._unproven = counted
+        denied = counted or (self._mistrusting and landing.window.start > 0)
+        if (landing.short or edge) and not (landing.has_next and denied):
+            self._unproven = counted or landing.has_next
             return self._end()
         gave_up = self._patience.still > EMPTY_AT_MOST and sight.total is not None and not landing.fell(sight)
         if edge or gave_up or self._patience.back >= BACK_AT_MOST:
@@ -211,7 +215,7 @@ class Walk:
 
     def _mistrust_windows(self, landing: Landing) -> Step:
         """Other sizes than one lead nowhere; perhaps they do not mean the rows that they should."""
-        self._serving.one_size = True
+        self._serving.one_size = self._mistrusting = True
         self._patience.renew()
         return self._ask(aligned(landing.window.start, self._serving.size), "other page sizes led nowhere")
 
@@ -221,11 +225,11 @@ class Walk:
         self._landing = landing = self._stand_on(sight, window)
         if self._patience.still > STILL_AT_MOST:
             return self._fail(f"paging is not honoured: {STILL_AT_MOST} pages in a row led nowhere")
+        self._confirming &= all(record_id in sight.known for record_id in sight.ids)
         counted = sight.total is not None and sight.total > window.start + len(sight.ids)
         if landing.ends and (not counted or (before is not None and before.ends)):
             self._unproven |= counted
             return self._end()
-        self._confirming &= all(record_id in sight.known for record_id in sight.ids)
         floor = self._stretches[0].bottom
         quiet = not landing.fresh and floor is not None and sight.older_than(floor, by=self._disorder)
         self._quiet = (self._quiet + 1 if further else max(self._quiet, 1)) if quiet else 0
@@ -267,8 +271,9 @@ class Walk:
 
     def _end(self) -> Step:
         """The listing ends here, and with it every stretch; an end that closes a hole is looked at twice."""
-        more = len(self._stretches) > 1 or self._stretches[0].bottom is None
-        if more and not self._confirming:
+        first = self._stretches[0]
+        hole = len(self._stretches) > 1 or first.top is not None or first.bottom is None
+        if hole and not self._confirming:
             self._confirming, self._patience = True, Patience()
             landing = self._landing
             window, last = (self._asked, None) if landing is None else (landing.window, landing.reached)

@@ -2,7 +2,8 @@
 
 A listing is only served as page N of size P. Pages of one size meet edge to edge, and when a row above is deleted
 between two requests, one row slips across the edge unseen. Windows of *different* sizes can be made to overlap:
-page 2 of size 98 begins two rows before page 1 of size 100 ends. Around one page size in a hundred is lost to it.
+page 2 of size 98 begins two rows before page 1 of size 100 ends. It takes some 15 requests in a hundred more, with
+100 rows to a page; 4 with 1,000.
 """
 
 from dataclasses import dataclass

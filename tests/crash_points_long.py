@@ -1,0 +1,216 @@
+"""Every crash point of a run, and what a loss of power may leave after each of its effects: ``make crash``.
+
+    python crash_points_long.py [--only kill|power] [--every N] [--workers N] [--seed N]
+
+Prints how much was looked at and every violation; exit status 1 where there is any. Takes some minutes.
+"""
+
+import argparse
+import asyncio
+import pickle
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import crash_points_ptrace as ptrace
+from crash_points_effects import Effect
+from crash_points_kill import Killer, Points
+from crash_points_oracle import CATALOG, Ledger, ledger
+from crash_points_trace import tracer
+from crash_points_world import RECORDS, Size, world
+from logkeep.observe.logging import configure
+from powerloss_check import Checker, Tally
+from powerloss_model import Disk
+from powerloss_states import states
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A run under test. ``prepared``: it begins with a storage that holds something; ``every``: how many are looked at.
+    """
+
+    name: str
+    size: Size
+    prepared: bool
+    kill_every: int
+    lose_every: int
+
+
+SCENARIOS = (
+    Scenario("a run that brings files and records, and compacts", Size(large_bytes=0), True, 0, 1),
+    Scenario("the same with a download that can be resumed", Size(), True, 1, 12),
+    Scenario("a first start, with nothing on the disk", RECORDS, False, 1, 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A whole run of a scenario, and the disk it began with."""
+
+    disk: Disk
+    effects: list[Effect]
+    before: Ledger | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of the work on one scenario, for a process of its own."""
+
+    scenario: Scenario
+    begun: datetime
+    folder: Path
+    number: int
+    of: int
+    seed: int
+
+    @property
+    def base(self) -> Path:
+        return self.folder / "base"
+
+    @property
+    def own(self) -> Path:
+        place = self.folder / str(self.number)
+        place.mkdir(exist_ok=True)
+        return place
+
+
+async def record(part: Part) -> tuple[Recording, dict[str, int]]:
+    """Make the storage that the scenario begins with, and record a run that starts from a copy of it."""
+    storage = part.folder / "recorded"
+    base = part.base if part.scenario.prepared else None
+    async with world(part.own, part.begun, part.scenario.size, base) as made, tracer() as traced:
+        if base is None:
+            storage.mkdir()
+        else:
+            shutil.copytree(base, storage)
+        recording = Disk(storage), ledger(storage / CATALOG)
+        config = str(made.config(storage))
+        run, effects = await traced.recorded("--config", config, "sync", root=storage, folder=part.own / "printed")
+        assert run.code == 0, (part.own / "printed" / "err").read_text()
+    return Recording(recording[0], effects, recording[1]), dict(run.counts)
+
+
+async def kill(part: Part, total: int) -> Points:
+    """This part's share of the crash points."""
+    base = part.base if part.scenario.prepared else None
+    async with world(part.own, part.begun, part.scenario.size) as made, tracer() as traced:
+        killer = Killer(made, traced, base, part.own)
+        for point, number in enumerate(range(1, total + 1, part.scenario.kill_every)):
+            if point % part.of == part.number:
+                await killer.kill("", number)
+    return killer.points
+
+
+async def lose(part: Part) -> Tally:
+    """This part's share of the states: whole effects, so that states that are alike meet."""
+    recording: Recording = pickle.loads((part.folder / "recording").read_bytes())  # noqa: S301 - written by this program
+    configure("critical", "json", sys.stderr)
+    async with world(part.own, part.begun, part.scenario.size) as made:
+        checker = Checker(made, part.own / "scratch", recording.before)
+        for number, state in enumerate(states(recording.disk, recording.effects, part.seed)):
+            mine = state.number // 8 % part.of == part.number
+            if mine and (state.last or number % part.scenario.lose_every == 0):
+                await checker.check(state)
+    return checker.tally
+
+
+def _kill(part: Part, total: int) -> Points:
+    return asyncio.run(kill(part, total))
+
+
+def _lose(part: Part) -> Tally:
+    return asyncio.run(lose(part))
+
+
+def examine(scenario: Scenario, given: argparse.Namespace) -> tuple[Points, Tally]:
+    """All of a scenario, in several processes."""
+    with _folder() as folder, ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
+        first = Part(scenario, datetime.now(UTC), folder, 0, given.workers, given.seed)
+        recording, counts = asyncio.run(record(first))
+        (folder / "recording").write_bytes(pickle.dumps(recording))
+        parts = [replace(first, number=number) for number in range(given.workers)]
+        kills, losses = [], []
+        if scenario.kill_every and given.only in (None, "kill"):
+            kills = [pool.submit(_kill, part, counts[""]) for part in parts]
+        if scenario.lose_every and given.only in (None, "power"):
+            losses = [pool.submit(_lose, part) for part in parts]
+        return _summed(Points(), [each.result() for each in kills]), _summed(Tally(), [each.result() for each in losses])
+
+
+def _summed(total: Any, parts: list[Any]) -> Any:
+    for part in parts:
+        for name in total.__dataclass_fields__:
+            setattr(total, name, getattr(total, name) + getattr(part, name))
+    return total
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """In memory where there is such a place: the tests wait for no disk, and the model needs none."""
+    memory = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+    with tempfile.TemporaryDirectory(prefix="logkeep-crash-", dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _told(counts: "Counter[str]") -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+
+
+def report(name: str, points: Points, tally: Tally) -> None:
+    """The numbers, and every violation."""
+    _say("", name)
+    if points.calls:
+        _say(f"  crash points: {points.calls.total()} (and {points.over} runs that ended before theirs)")
+        _say(f"    by system call: {_told(points.calls)}", f"    by effect: {_told(points.kinds)}")
+    if tally.states:
+        _say(f"  power-loss states: {tally.states.total()}, of them {tally.distinct} distinct")
+        _say(f"    {tally.recovered} differ after recovery, {tally.synced} of these were synced")
+        _say(f"    by kind: {_told(tally.states)}")
+    _say(f"  violations: {len(points.violations) + len(tally.violations)}")
+    _say(*(f"    {violation}" for violation in [*points.violations, *tally.violations][:50]))
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crash_points_long.py")
+    parser.add_argument("--only", choices=("kill", "power"))
+    parser.add_argument("--every", type=int, default=1, help="only each n-th crash point and state")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def main() -> int:
+    """The exit status."""
+    given = arguments().parse_args()
+    if reason := ptrace.why_not():
+        _say(f"skipped: {reason}")
+        return 0
+    began_s, points, tally = time.monotonic(), Points(), Tally()
+    for scenario in SCENARIOS:
+        thinned = replace(
+            scenario, kill_every=scenario.kill_every * given.every, lose_every=scenario.lose_every * given.every
+        )
+        killed, lost = examine(thinned, given)
+        report(scenario.name, killed, lost)
+        points, tally = _summed(points, [killed]), _summed(tally, [lost])
+    report(f"in all, after {time.monotonic() - began_s:.0f} s", points, tally)
+    return 1 if points.violations or tally.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
