@@ -37,8 +37,8 @@ import sys
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -56,8 +56,8 @@ assert alembic.command is not None
 def next_migrations(folder: Path) -> Migrations:
     """Our migrations and one more."""
     shutil.copytree(schema.OURS.folder, folder)
-    (folder / "versions" / "0003_next.py").write_text(NEXT, encoding="utf-8")
-    return Migrations(folder, "0003")
+    (folder / "versions" / "0004_next.py").write_text(NEXT, encoding="utf-8")
+    return Migrations(folder, "0004")
 
 
 async def make_old(path: Path) -> None:
@@ -105,15 +105,15 @@ def broken_promises(folder: Path, migrations: Migrations) -> list[str]:
     path = folder / "catalog.sqlite3"
     asyncio.run(migrate(path, migrations))
     problems = []
-    if (found := names(path, "alembic_version", "version_num")) != ["0003"]:
+    if (found := names(path, "alembic_version", "version_num")) != ["0004"]:
         problems.append(f"the schema is {found}")
     if (found := names(path, "accounts", "name")) != ["main-migrated"]:
         problems.append(f"the account is {found}")
-    backup = path.with_name("catalog.sqlite3.backup-0002")
+    backup = path.with_name("catalog.sqlite3.backup-0003")
     files = {file.name for file in folder.iterdir()}
     if files != {path.name, backup.name}:
         problems.append(f"there lie {sorted(files)}")
-    elif names(backup, "accounts", "name") != ["main"] or names(backup, "alembic_version", "version_num") != ["0002"]:
+    elif names(backup, "accounts", "name") != ["main"] or names(backup, "alembic_version", "version_num") != ["0003"]:
         problems.append("the backup is not what was there")
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
     return problems + [f"{name} has mode {mode:o}" for name, mode in modes.items() if mode != 0o600]

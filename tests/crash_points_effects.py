@@ -1,7 +1,6 @@
 """What a traced process does to the world: to files below one folder, and to its vendors over the network."""
 
 import os
-import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +42,8 @@ _SENDS = ("sendto", "sendmsg")
 class Effect:
     """One effect. ``kind``: create, write, cut, extend, sync, mode, mkdir, rmdir, rename, unlink, send.
 
-    ``path`` and ``target`` (of a rename) are relative to the folder, "" for itself. ``node`` is the inode of the file or
-    folder that it is done to, ``replaced`` that of a file which goes by it; 0 for none.
+    ``path`` and ``target`` (of a rename) are relative to the folder, "" for itself. ``node`` is the inode of the file
+    or folder that it is done to, 0 for none.
     """
 
     call: str
@@ -52,20 +51,18 @@ class Effect:
     path: str = ""
     target: str = ""
     node: int = 0
-    replaced: int = 0
     offset: int = 0
     size: int = 0
     data: bytes = b""
-    folder: bool = False
 
 
 class Onlooker:
     """Tells what a stopped call of the process ``pid`` is about to do."""
 
     def __init__(self, pid: int, root: Path) -> None:
-        self._root = str(root)
-        self._proc = f"/proc/{pid}"
-        self._memory = os.open(f"{self._proc}/mem", os.O_RDONLY)
+        self._root = root
+        self._proc = Path(f"/proc/{pid}")
+        self._memory = os.open(self._proc / "mem", os.O_RDONLY)
 
     def close(self) -> None:
         os.close(self._memory)
@@ -91,8 +88,8 @@ class Onlooker:
     def created(self, effect: Effect, descriptor: int) -> int:
         """The inode that a call has made or cut; ``descriptor`` is what an open returned, negative for a folder."""
         if descriptor >= 0 and effect.kind == "create":
-            return os.stat(f"{self._proc}/fd/{descriptor}").st_ino
-        return os.lstat(os.path.join(self._root, effect.path)).st_ino
+            return self._open_file(descriptor).stat().st_ino
+        return (self._root / effect.path).lstat().st_ino
 
     def _by_name(self, stop: Stop) -> Effect | None:
         kind, folder_arg, name_arg = _BY_NAME[stop.call]
@@ -101,7 +98,7 @@ class Onlooker:
         path = self._named(stop, folder_arg, name_arg)
         if path is None:
             return None
-        node, is_folder, size = self._facts(path)
+        node, size = self._facts(path)
         if kind == "create":
             if node == 0:
                 return Effect(stop.call, "create", path)
@@ -112,11 +109,11 @@ class Onlooker:
         if kind == "rename":
             target = self._named(stop, *_TARGETS[stop.call])
             assert target is not None, f"{path} leaves the folder"
-            return Effect(stop.call, kind, path, target, node, self._facts(target)[0])
-        return Effect(stop.call, kind, path, node=node, folder=is_folder)
+            return Effect(stop.call, kind, path, target, node)
+        return Effect(stop.call, kind, path, node=node)
 
     def _in_place(self, stop: Stop, path: str) -> Effect:
-        facts = os.stat(f"{self._proc}/fd/{stop.args[0]}")
+        facts = self._open_file(stop.args[0]).stat()
         kind, node = _IN_PLACE[stop.call], facts.st_ino
         if kind == "write":
             data = os.pread(self._memory, stop.args[2], stop.args[1])
@@ -127,11 +124,11 @@ class Onlooker:
             assert stop.args[1] == 0, "room is taken from the beginning on, and the size grows with it"
             return Effect(stop.call, kind, path, node=node, size=stop.args[2] + stop.args[3])
         size = stop.args[1] if kind == "cut" else 0
-        return Effect(stop.call, kind, path, node=node, size=size, folder=stat.S_ISDIR(facts.st_mode))
+        return Effect(stop.call, kind, path, node=node, size=size)
 
     def _position(self, descriptor: int, size: int) -> int:
-        with open(f"{self._proc}/fdinfo/{descriptor}", encoding="ascii") as lines:
-            facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        lines = (self._proc / "fdinfo" / str(descriptor)).read_text(encoding="ascii").splitlines()
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
         return size if int(facts["flags"], 8) & _APPEND else int(facts["pos"])
 
     @staticmethod
@@ -140,29 +137,36 @@ class Onlooker:
 
     def _named(self, stop: Stop, folder_arg: int, name_arg: int) -> str | None:
         name = ptrace.text_at(self._memory, stop.args[name_arg])
-        if os.path.isabs(name):
-            return self._inside(name)
-        at = ptrace.AT_FDCWD if folder_arg < 0 else struct.unpack("i", struct.pack("I", stop.args[folder_arg] & 0xFFFFFFFF))[0]
-        return self._inside(os.path.join(self._folder(at), name))
+        at = ptrace.AT_FDCWD if folder_arg < 0 else _signed(stop.args[folder_arg])
+        return self._inside(str(Path(self._folder(at), name)) if not name.startswith("/") else name)
 
     def _folder(self, at: int) -> str:
-        return os.readlink(f"{self._proc}/cwd") if at == ptrace.AT_FDCWD else self._descriptor(at)
+        return str((self._proc / "cwd").readlink()) if at == ptrace.AT_FDCWD else self._descriptor(at)
 
     def _descriptor(self, number: int) -> str:
         try:
-            return os.readlink(f"{self._proc}/fd/{number & 0xFFFFFFFF}")
+            return str(self._open_file(number).readlink())
         except FileNotFoundError:
             return ""
+
+    def _open_file(self, descriptor: int) -> Path:
+        return self._proc / "fd" / str(descriptor & 0xFFFFFFFF)
 
     def _inside(self, path: str) -> str | None:
-        path = os.path.normpath(path)
-        if path == self._root:
+        path, root = os.path.normpath(path), str(self._root)
+        if path == root:
             return ""
-        return path[len(self._root) + 1 :] if path.startswith(self._root + "/") else None
+        return path[len(root) + 1 :] if path.startswith(f"{root}/") else None
 
-    def _facts(self, path: str) -> tuple[int, bool, int]:
+    def _facts(self, path: str) -> tuple[int, int]:
         try:
-            facts = os.lstat(os.path.join(self._root, path))
+            facts = (self._root / path).lstat()
         except FileNotFoundError:
-            return 0, False, 0
-        return facts.st_ino, stat.S_ISDIR(facts.st_mode), facts.st_size
+            return 0, 0
+        return facts.st_ino, facts.st_size
+
+
+def _signed(argument: int) -> int:
+    """A descriptor as the system takes it: the lower 32 bits."""
+    number: int = struct.unpack("i", struct.pack("I", argument & 0xFFFFFFFF))[0]
+    return number

@@ -46,7 +46,7 @@ class Killer:
         run = await self._run("sync", kill=(call, number))
         if run.before is None:
             self.points.over += 1
-            where = f"a whole run, {call or 'effect'} {number} did not come"
+            where = f"never, {call or 'effect'} {number} did not come"
         else:
             self.points.calls[run.before["call"]] += 1
             self.points.kinds[run.before["kind"]] += 1

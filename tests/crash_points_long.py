@@ -33,10 +33,14 @@ from powerloss_check import Checker, Tally
 from powerloss_model import Disk
 from powerloss_states import states
 
+SHOWN_AT_MOST = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A run under test. ``prepared``: it begins with a storage that holds something; ``every``: how many are looked at.
+    """A run under test, from a storage that holds something (``prepared``) or from none.
+
+    One crash point in ``kill_every`` is passed and one state in ``lose_every`` looked at, none where it is 0.
     """
 
     name: str
@@ -73,6 +77,10 @@ class Part:
     of: int
     seed: int
 
+    def wants(self, effects: int, number: int) -> bool:
+        """Whether a state is this part's: whole effects are, so that states that are alike meet."""
+        return effects // 8 % self.of == self.number and number % self.scenario.lose_every == 0
+
     @property
     def base(self) -> Path:
         return self.folder / "base"
@@ -88,7 +96,7 @@ async def record(part: Part) -> tuple[Recording, dict[str, int]]:
     """Make the storage that the scenario begins with, and record a run that starts from a copy of it."""
     storage = part.folder / "recorded"
     base = part.base if part.scenario.prepared else None
-    async with world(part.own, part.begun, part.scenario.size, base) as made, tracer() as traced:
+    async with world(part.own / "settings", part.begun, part.scenario.size, base) as made, tracer() as traced:
         if base is None:
             storage.mkdir()
         else:
@@ -103,7 +111,7 @@ async def record(part: Part) -> tuple[Recording, dict[str, int]]:
 async def kill(part: Part, total: int) -> Points:
     """This part's share of the crash points."""
     base = part.base if part.scenario.prepared else None
-    async with world(part.own, part.begun, part.scenario.size) as made, tracer() as traced:
+    async with world(part.own / "settings", part.begun, part.scenario.size) as made, tracer() as traced:
         killer = Killer(made, traced, base, part.own)
         for point, number in enumerate(range(1, total + 1, part.scenario.kill_every)):
             if point % part.of == part.number:
@@ -112,23 +120,22 @@ async def kill(part: Part, total: int) -> Points:
 
 
 async def lose(part: Part) -> Tally:
-    """This part's share of the states: whole effects, so that states that are alike meet."""
+    """This part's share of the states."""
     recording: Recording = pickle.loads((part.folder / "recording").read_bytes())  # noqa: S301 - written by this program
-    configure("critical", "json", sys.stderr)
-    async with world(part.own, part.begun, part.scenario.size) as made:
+    async with world(part.own / "settings", part.begun, part.scenario.size) as made:
         checker = Checker(made, part.own / "scratch", recording.before)
-        for number, state in enumerate(states(recording.disk, recording.effects, part.seed)):
-            mine = state.number // 8 % part.of == part.number
-            if mine and (state.last or number % part.scenario.lose_every == 0):
-                await checker.check(state)
+        for state in states(recording.disk, recording.effects, part.seed, part.wants):
+            await checker.check(state)
     return checker.tally
 
 
 def _kill(part: Part, total: int) -> Points:
+    configure("critical", "json", sys.stderr)
     return asyncio.run(kill(part, total))
 
 
 def _lose(part: Part) -> Tally:
+    configure("critical", "json", sys.stderr)
     return asyncio.run(lose(part))
 
 
@@ -144,7 +151,9 @@ def examine(scenario: Scenario, given: argparse.Namespace) -> tuple[Points, Tall
             kills = [pool.submit(_kill, part, counts[""]) for part in parts]
         if scenario.lose_every and given.only in (None, "power"):
             losses = [pool.submit(_lose, part) for part in parts]
-        return _summed(Points(), [each.result() for each in kills]), _summed(Tally(), [each.result() for each in losses])
+        return _summed(Points(), [each.result() for each in kills]), _summed(
+            Tally(), [each.result() for each in losses]
+        )
 
 
 def _summed(total: Any, parts: list[Any]) -> Any:
@@ -181,8 +190,8 @@ def report(name: str, points: Points, tally: Tally) -> None:
         _say(f"  power-loss states: {tally.states.total()}, of them {tally.distinct} distinct")
         _say(f"    {tally.recovered} differ after recovery, {tally.synced} of these were synced")
         _say(f"    by kind: {_told(tally.states)}")
-    _say(f"  violations: {len(points.violations) + len(tally.violations)}")
-    _say(*(f"    {violation}" for violation in [*points.violations, *tally.violations][:50]))
+    found = [*points.violations, *tally.violations]
+    _say(f"  violations: {len(found)}", *(f"    {violation}" for violation in found[:SHOWN_AT_MOST]))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -200,13 +209,14 @@ def main() -> int:
     if reason := ptrace.why_not():
         _say(f"skipped: {reason}")
         return 0
+    configure("critical", "json", sys.stderr)
     began_s, points, tally = time.monotonic(), Points(), Tally()
     for scenario in SCENARIOS:
         thinned = replace(
             scenario, kill_every=scenario.kill_every * given.every, lose_every=scenario.lose_every * given.every
         )
         killed, lost = examine(thinned, given)
-        report(scenario.name, killed, lost)
+        report(f"{scenario.name} ({time.monotonic() - began_s:.0f} s)", killed, lost)
         points, tally = _summed(points, [killed]), _summed(tally, [lost])
     report(f"in all, after {time.monotonic() - began_s:.0f} s", points, tally)
     return 1 if points.violations or tally.violations else 0

@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ class Oracle:
         )
         paths = {path for path, content in tree.items() if content is not None}
         kept = {path for path in paths if not path.startswith(".logkeep")}
-        found = {
+        found: dict[str, Collection[object]] = {
             "files lack": self._truth.files - set(files),
             "files twice": {file for file, count in Counter(files).items() if count > 1},
             "records lack": self._truth.records.keys() - lines.keys(),

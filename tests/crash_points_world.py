@@ -5,6 +5,7 @@ several days, most of which are closed and get compacted. All of it follows from
 several processes offer the same.
 """
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -126,9 +127,9 @@ class World:
         folder.mkdir(exist_ok=True, parents=True)
         return write_config(folder, self.tree(storage))
 
-    def settings(self, storage: Path) -> Settings:
+    async def settings(self, storage: Path) -> Settings:
         """The settings as the program reads them."""
-        return load_settings(self.config(storage), {})
+        return await asyncio.to_thread(load_settings, self.config(storage), {})
 
     @property
     def downloads(self) -> int:
@@ -144,7 +145,7 @@ class World:
 async def prepare(made: World, storage: Path, begun: datetime) -> None:
     """Archive what was offered first, and two batches of records of the same days: there will be days to compact."""
     await _watch(storage, begun)
-    async with open_archiver(made.settings(storage), SystemClock(), random.Random(1)) as archiver:
+    async with open_archiver(await made.settings(storage), SystemClock(), random.Random(1)) as archiver:
         await sync_once(archiver, begin_passes(archiver, "pan123"))
         keeper, kept = SegmentKeeper(archiver.store, archiver.catalog, archiver.clock), archiver.streams[0].run.account
         page = await kept.vendor.read_page(2, made.size.records // 2)

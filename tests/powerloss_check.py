@@ -21,7 +21,6 @@ from powerloss_model import Tree
 from powerloss_states import State
 
 
-
 @dataclass
 class Tally:
     """How much was looked at.
@@ -119,7 +118,7 @@ class Checker:
         return found
 
     async def _sync(self) -> Passes:
-        settings = self._world.settings(self._scratch)
+        settings = await self._world.settings(self._scratch)
         async with open_archiver(settings, SystemClock(), random.Random(1)) as archiver:
             passes = begin_passes(archiver, None)
             await sync_once(archiver, passes)

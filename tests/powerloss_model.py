@@ -85,7 +85,9 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Move:
-    """Entries of one folder that change together; None removes one. Not without ``needs``, the other half of a rename.
+    """Entries of one folder that change together; None removes one.
+
+    It does not happen without ``needs``, the other half of a rename.
     """
 
     folder: Node
@@ -154,7 +156,7 @@ class Disk:
         """What is found after the loss."""
         entries = dict(self._sure)
         for move in self.moves:
-            if move in choice.moves and (move.needs is None or move.needs not in self.moves or move.needs in choice.moves):
+            if move in choice.moves and (move.needs not in self.moves or move.needs in choice.moves):
                 _enter(entries, move)
         below: dict[Node, list[tuple[str, Node]]] = {}
         for (folder, name), node in entries.items():
@@ -193,9 +195,7 @@ class Disk:
         made = self._move(effect, target, here)
         self._move(effect, source, gone, needs=made)
 
-    def _move(
-        self, effect: Effect, folder: Node, *entries: tuple[str, Node | None], needs: Move | None = None
-    ) -> Move:
+    def _move(self, effect: Effect, folder: Node, *entries: tuple[str, Node | None], needs: Move | None = None) -> Move:
         move = Move(folder, entries, f"{effect.kind} {effect.path} {effect.target}".strip(), needs)
         self.moves.append(move)
         _enter(self._seen, move)

@@ -1,7 +1,8 @@
 """The states that a loss of power may leave after each of a run's effects: which of them are looked at."""
 
+import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from crash_points_effects import Effect
@@ -9,6 +10,9 @@ from powerloss_model import Choice, Disk, Fate, Move, Node, Tree
 
 RANDOM_SUBSETS = 4
 """Random choices of everything at once, after each effect."""
+
+
+Wanted = Callable[[int, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +26,26 @@ class State:
     last: bool = False
 
 
-def states(disk: Disk, effects: Iterable[Effect], seed: int) -> Iterator[State]:
-    """After each effect, everything kept, and each way of losing something; the same for the same seed."""
-    done = list(effects)
-    yield from _after(disk, 0, seed, last=not done)
-    for number, effect in enumerate(done, 1):
-        disk.apply(effect)
-        if effect.kind not in {"send", "mode"} or number == len(done):
-            yield from _after(disk, number, seed, last=number == len(done))
+def every_one(_effects: int, _number: int) -> bool:
+    """All of them."""
+    return True
 
 
-def _after(disk: Disk, number: int, seed: int, *, last: bool) -> Iterator[State]:
-    rng = random.Random(f"{seed}|{number}")
-    for kind, told, choice in _choices(disk, rng):
-        yield State(number, kind, told, disk.tree(choice), last)
+def states(disk: Disk, effects: Iterable[Effect], seed: int, wanted: Wanted = every_one) -> Iterator[State]:
+    """After each effect, everything kept, and each way of losing something; the same for the same seed.
+
+    ``wanted`` picks: it is told how many effects had happened, and the state's own number.
+    """
+    done, count = list(effects), itertools.count()
+    for number in range(len(done) + 1):
+        if number:
+            disk.apply(done[number - 1])
+        last = number == len(done)
+        if number and not last and done[number - 1].kind in {"send", "mode"}:
+            continue
+        for kind, told, choice in _choices(disk, random.Random(f"{seed}|{number}")):
+            if wanted(number, next(count)):
+                yield State(number, kind, told, disk.tree(choice), last)
 
 
 def _choices(disk: Disk, rng: random.Random) -> Iterator[tuple[str, str, Choice]]:

@@ -97,6 +97,7 @@ class Host:
             (aiohttp.connector, "monotonic", self.monotonic_s),
             (aiosqlite.core, "Thread", _NoThread),
             (aiosqlite.core, "SimpleQueue", lambda: _Statements(self)),
+            (sqlite3, "connect", _connecting(self)),
             (os, "fsync", self._fsync),
             (os, "statvfs", self._statvfs),
             (os, "open", self._guarded(os.open, opens=True)),
@@ -143,12 +144,8 @@ class Host:
         free = 0 if self.mode == "full" else _ROOMY_BYTES
         return SimpleNamespace(f_bavail=free // _BLOCK_BYTES, f_frsize=_BLOCK_BYTES)
 
-    def refuse(self, call: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def refuse(self, sql: str) -> None:
         """Fail a statement as SQLite does on such a disk."""
-        name = getattr(call, "__name__", "")
-        if self.mode == "well" or name in ("close", "close_and_stop", "rollback"):
-            return
-        sql = args[0] if args and isinstance(args[0], str) else ""
         if self.mode in ("gone", "dead"):
             raise _error("disk I/O error", "SQLITE_IOERR")
         if self.mode == "readonly" and (sql.startswith(_CHANGING) or sql == "BEGIN IMMEDIATE"):
@@ -161,6 +158,39 @@ def _error(text: str, name: str) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError(text)
     error.sqlite_errorname = name  # type: ignore[misc]
     return error
+
+
+def _connecting(host: Host) -> Callable[..., sqlite3.Connection]:
+    """``sqlite3.connect`` on the simulated disk."""
+    connect = sqlite3.connect
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, sql: str, parameters: Any = ()) -> Any:
+            host.refuse(sql)
+            return super().execute(sql, parameters)
+
+        def executemany(self, sql: str, parameters: Any) -> Any:
+            host.refuse(sql)
+            return super().executemany(sql, parameters)
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Any = Cursor) -> Any:
+            return super().cursor(factory)
+
+        def execute(self, sql: str, parameters: Any = ()) -> Any:
+            return self.cursor().execute(sql, parameters)
+
+        def commit(self) -> None:
+            host.refuse("COMMIT")
+            super().commit()
+
+    def connecting(database: Any, **named: Any) -> sqlite3.Connection:
+        host.refuse("")
+        made = connect(database, factory=Connection, **named)
+        host.connections.append(made)
+        return made
+
+    return connecting
 
 
 class _NoThread:
@@ -192,14 +222,11 @@ class _Statements:
     def _run(self, loop: VirtualLoop, future: asyncio.Future[Any] | None, call: Callable[[], Any]) -> None:
         loop.effect()
         try:
-            self._host.refuse(getattr(call, "func", call), getattr(call, "args", ()))
             result = loop.inline(call)
         except Exception as error:  # noqa: BLE001 - whoever awaits the future gets it
             if future is not None and not future.done():
                 future.set_exception(error)
         else:
-            if isinstance(result, sqlite3.Connection):
-                self._host.connections.append(result)
             if future is not None and not future.done():
                 future.set_result(result)
 

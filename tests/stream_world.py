@@ -4,11 +4,12 @@ A history is a list of events, so that a failing one can be cut down to what mat
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from listing_world import NOON, Listing, Row
-from logkeep.catalog.records import StreamRecord
+from logkeep.catalog.records import Covered, StreamRecord
 from logkeep.model import ListedRecord
 from logkeep.records.coverage import concerns, whole
 from logkeep.records.plan import Moment, Plan, Policy, needs_second_look, plan
@@ -31,7 +32,11 @@ History = tuple[Event, ...]
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """The page size that is configured, and what the vendor makes of it."""
+    """The page size that is configured, and what the vendor makes of it.
+
+    ``low_by_a_page``: late rows stand too low by as much as the guard page can make good, and no neighbours swap places
+    besides.
+    """
 
     page_size: int = 3
     clamp: int | None = None
@@ -39,6 +44,7 @@ class Habits:
     counts: bool = True
     states_size: bool = True
     echoes_size: bool = False
+    low_by_a_page: bool = False
 
     @property
     def served(self) -> int:
@@ -47,7 +53,7 @@ class Habits:
     @property
     def provable(self) -> bool:
         """Whether windows can overlap at every row, so that the walk can prove its steps."""
-        return self.fixed is None and self.served > 3
+        return self.fixed is None and self.served >= 13
 
 
 @dataclass(slots=True)
@@ -101,6 +107,8 @@ class _Pass:
     ask: Window | None
     known: set[str]
     present: set[str]
+    covered: tuple[Covered, ...]
+    unproven: bool = False
 
 
 class StreamWorld:
@@ -114,7 +122,7 @@ class StreamWorld:
             total=(lambda count: count) if habits.counts else (lambda _: None),
             states_size=habits.states_size,
             echoes_size=habits.echoes_size,
-            slack=habits.served // 2,
+            slack=habits.served // 2 + habits.low_by_a_page,
         )
         self.now = NOON
         self.stream = StreamRecord(1, 1, "download-logs")
@@ -180,7 +188,8 @@ class StreamWorld:
         due: Plan = plan(self.stream, POLICY, Moment(self.now, sweep_since, deep_since))
         walk = Walk(due.stretches, self.habits.page_size, guard_pages=self._guard_pages)
         progress = Progress(self.stream, due, self.now, self.now, POLICY.reach)
-        self.passing = _Pass(walk, progress, walk.first, set(self.lines), {row.record_id for row in self.listing.rows})
+        present = {row.record_id for row in self.listing.rows}
+        self.passing = _Pass(walk, progress, walk.first, set(self.lines), present, self.stream.covered)
         self.requests = 0
 
     def read(self, _: int = 0) -> None:
@@ -197,6 +206,7 @@ class StreamWorld:
         new = [record_id for record_id in times if record_id not in passing.known]
         passing.progress.take(step, [ListedRecord(record_id, times[record_id], b"{}") for record_id in new])
         passing.known.update(new)
+        passing.unproven |= step.unproven
         self._uncommitted.append((new, passing.progress.stream))
         self._commit(keep=UNCOMMITTED_AT_MOST)
         passing.ask = step.ask
@@ -252,20 +262,24 @@ class StreamWorld:
         }
         return [fault for fault, holds in found.items() if holds]
 
-    def unread(self) -> list[str]:
-        """Rows there since the pass began, of a second that counts as covered, above doubt, and never read."""
+    def claimed_unread(self) -> list[str]:
+        """Rows there since the pass began that were never read, of a second that it covered, beyond doubt or not."""
         passing = self.passing
-        if passing is None:
+        if passing is None or passing.unproven:
             return []
+        unread = [r for r in self.listing.rows if r.record_id in passing.present and r.record_id not in passing.known]
         stream = passing.progress.stream
         return [
             row.record_id
-            for row in self.listing.rows
-            if row.record_id in passing.present
-            and row.record_id not in passing.known
-            and any((i.start is None or i.start < _time(row)) and _time(row) <= i.end for i in stream.covered)
+            for row in unread
+            if _in(stream.covered, row)
+            and not _in(passing.covered, row)
             and not any(concerns(suspect, _time(row)) for suspect in stream.suspects)
         ]
+
+
+def _in(covered: Iterable[Covered], row: Row) -> bool:
+    return any((each.start is None or each.start < _time(row)) and _time(row) <= each.end for each in covered)
 
 
 def played(habits: Habits, history: History, *, guard_pages: int = GUARD_PAGES) -> StreamWorld:

@@ -82,10 +82,10 @@ def layout(path: Path) -> dict[str, object]:
 async def test_a_migration_keeps_a_backup_of_what_was_there(path: Path, tmp_path: Path) -> None:
     migrations = next_migrations(tmp_path / "migrations")
     await make_old(path)
-    assert await migrate(path, migrations) == "0002"
-    assert names(path, "accounts", "name") == ["main-migrated"]
-    assert names(path.with_name("catalog.sqlite3.backup-0002"), "accounts", "name") == ["main"]
     assert await migrate(path, migrations) == "0003"
+    assert names(path, "accounts", "name") == ["main-migrated"]
+    assert names(path.with_name("catalog.sqlite3.backup-0003"), "accounts", "name") == ["main"]
+    assert await migrate(path, migrations) == "0004"
     assert names(path, "accounts", "name") == ["main-migrated"], "it ran once"
 
 
@@ -124,7 +124,7 @@ def test_killed_before_each_step_of_a_migration(tmp_path: Path) -> None:
 
 async def test_a_migration_that_fails_leaves_what_was_there(path: Path, tmp_path: Path) -> None:
     migrations = next_migrations(tmp_path / "migrations")
-    script = migrations.folder / "versions" / "0003_next.py"
+    script = migrations.folder / "versions" / "0004_next.py"
     sound = script.read_text(encoding="utf-8")
     broken = '    op.execute("INSERT INTO nowhere VALUES (1)")\n'
     script.write_text(sound + broken, encoding="utf-8")
@@ -132,7 +132,7 @@ async def test_a_migration_that_fails_leaves_what_was_there(path: Path, tmp_path
     with pytest.raises(CatalogError, match="no such table: nowhere"):
         await migrate(path, migrations)
     script.write_text(sound, encoding="utf-8")
-    assert await migrate(path, migrations) == "0002"
+    assert await migrate(path, migrations) == "0003"
     assert names(path, "accounts", "name") == ["main-migrated"]
 
 
@@ -142,11 +142,11 @@ async def test_a_catalog_of_a_newer_schema_is_refused_untouched(path: Path, tmp_
     before = path.read_bytes()
     for opening in (Catalog.open, Catalog.open_beside):
         catalog = Catalog(path)
-        with pytest.raises(CatalogError, match=r"schema 0003 was written by a newer logkeep .* install that version"):
+        with pytest.raises(CatalogError, match=r"schema 0004 was written by a newer logkeep .* install that version"):
             await opening(catalog)
         await catalog.close()
     assert path.read_bytes() == before
-    assert not path.with_name("catalog.sqlite3.backup-0003").exists()
+    assert not path.with_name("catalog.sqlite3.backup-0004").exists()
 
 
 async def test_a_catalog_of_an_older_schema_is_not_migrated_beside_a_daemon(path: Path) -> None:

@@ -124,7 +124,7 @@ class Module:
             for name in self._constants(target.slice)
         ]
         found += [
-            (key.value, set(keys(facts)))
+            (str(key.value), set(keys(facts)))
             for node in ast.walk(self.tree)
             if isinstance(node, ast.Dict)
             for key, facts in zip(node.keys, node.values, strict=True)
@@ -248,6 +248,7 @@ def documented_fields(title: str) -> dict[str, set[str]]:
     return {quoted(field)[0]: set(re.findall("text|boolean|number|object|list|null", kind)) for field, kind, _ in table}
 
 
+ODD, BARE = "f59de3063c9311e8b64995597300a871", "64d8df663c9211e8a6d56f2588dac9b6"
 COMMANDS: dict[str, Callable[[Hour], list[list[str]]]] = {
     "`logkeep status --json`": lambda _: [["status"]],
     "`logkeep gaps --json`": lambda _: [["gaps"]],
@@ -257,7 +258,6 @@ COMMANDS: dict[str, Callable[[Hour], list[list[str]]]] = {
     "`logkeep check --json`": lambda _: [["check"], ["check", "--offline"]],
     "`logkeep verify --json`": lambda _: [["verify"]],
 }
-ODD, BARE = "f59de3063c9311e8b64995597300a871", "64d8df663c9211e8a6d56f2588dac9b6"
 
 
 async def eventful_records(home: Installation, cloud: LexiangCloud) -> None:
@@ -407,6 +407,26 @@ def test_every_reason_to_read_a_stretch_is_in_the_ledger_s_page() -> None:
     }
     table = rows(section(read("docs/ledger.md"), "What is read of a stream, and why"))
     assert {row[0] for row in table} == {text for text in texts if re.fullmatch("[a-z0-9 ,]{4,}", text)}
+
+
+def reasons_of_streams() -> Iterator[str]:
+    """What a walk fails with and what is said of a gap; a blank stands for each fact in it."""
+    for name, callee, place in (("walk", "self._fail", 0), ("report", "Gap", 4)):
+        tree = ast.parse((SOURCE / "records" / f"{name}.py").read_text(encoding="utf-8"))
+        said = [call.args[place] for call in Module.calls(tree) if ast.unparse(call.func) == callee]
+        for text in said:
+            if isinstance(text, ast.Constant | ast.JoinedStr):
+                parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else " " for part in parts)
+
+
+def test_every_reason_why_a_stream_is_not_covered_is_explained() -> None:
+    table = rows(section(read("docs/operations.md"), "When a record stream is not covered"))
+    explained = [re.sub("[`…]", "", reason).strip() for reason, *_ in table]
+    told = list(reasons_of_streams())
+    assert len(told) > 5
+    assert [reason for reason in told if not any(part in reason for part in explained)] == []
+    assert {"drift", "disorder", "unreadable"} <= set(explained)
 
 
 def test_every_reason_to_list_is_in_the_ledger_s_page() -> None:

@@ -213,7 +213,10 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One archived object, read again. ``records`` counts the lines of a segment; ``damage`` is "" for none."""
+    """One archived object, read again. ``records`` counts the lines of a segment; ``damage`` is "" for none.
+
+    ``acknowledged``: somebody accepted that damage.
+    """
 
     account: AccountKey
     path: str
@@ -221,6 +224,7 @@ class Checked:
     records: int = 0
     file_id: str | None = None
     damage: str = ""
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Self
 
 from logkeep.catalog.accounts import Accounts
+from logkeep.catalog.checks import Checks
+from logkeep.catalog.damages import Damages
 from logkeep.catalog.database import Database
 from logkeep.catalog.files import Files
 from logkeep.catalog.hours import Hours
@@ -36,6 +38,8 @@ class Catalog:
         self.transfers = Transfers(database)
         self.runs = Runs(database)
         self.streams = Streams(database)
+        self.checks = Checks(database)
+        self.damages = Damages(database)
 
     async def open(self) -> None:
         """Open as the one keeper of the storage: the catalog is created or migrated where needed.

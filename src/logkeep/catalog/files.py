@@ -64,7 +64,7 @@ class Files:
             rows = await connection.execute(
                 select(versions).where(*is_file(versions, account_id, file_id)).order_by(versions.c.version)
             )
-            return [_stored(row) for row in rows.mappings()]
+            return [stored_file(row) for row in rows.mappings()]
 
     async def stored_after(self, account_id: int, last: StoredFile | None, *, limit: int = 500) -> list[StoredFile]:
         """The archived objects that follow on ``last`` in the order of id and version; the first ones for None."""
@@ -74,7 +74,7 @@ class Files:
             query = query.where(place > tuple_(last.file_id, last.version))
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(versions.c.file_id, versions.c.version).limit(limit))
-            return [_stored(row) for row in rows.mappings()]
+            return [stored_file(row) for row in rows.mappings()]
 
     async def totals(self, account_id: int) -> tuple[int, int]:
         """Archived objects and their bytes."""
@@ -207,8 +207,9 @@ def is_file(table: Any, account_id: int, file_id: str) -> tuple[Any, Any]:
     return table.c.account_id == account_id, table.c.file_id == file_id
 
 
-def _stored(row: RowMapping) -> StoredFile:
-    return StoredFile(**{name: value for name, value in row.items() if name != "account_id"})
+def stored_file(row: RowMapping) -> StoredFile:
+    """A row of ``versions``."""
+    return StoredFile(**{name: row[name] for name in StoredFile.__slots__})
 
 
 def _facts(archived: int, missing: Sequence[FileRecord]) -> FileFacts:

@@ -85,8 +85,10 @@ segments = Table(
     Column("stored_at", Moment, nullable=False),
     Column("merged_into", Integer, ForeignKey("segments.segment_id")),
     Column("removed", Boolean, nullable=False),
+    Column("checked_at", Moment, nullable=False, server_default="0"),
 )
 Index(None, segments.c.stream_id, segments.c.day)
+Index(None, segments.c.checked_at)
 
 records = Table(
     "records",

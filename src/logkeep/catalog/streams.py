@@ -23,9 +23,9 @@ from logkeep.catalog.stream_tables import streams as stream_table
 from logkeep.errors import CatalogError
 
 _IDS_PER_QUERY = 500
-_LIVE = segment_table.c.merged_into.is_(None)
+LIVE = segment_table.c.merged_into.is_(None)
 _RETIRED = segment_table.c.merged_into.is_not(None) & ~segment_table.c.removed
-_SEGMENT_COLUMNS = [segment_table.c[field.name] for field in fields(SegmentRecord)]
+SEGMENT_COLUMNS = [segment_table.c[field.name] for field in fields(SegmentRecord)]
 
 
 class Streams:
@@ -121,7 +121,7 @@ class Streams:
         async def work(connection: AsyncConnection) -> None:
             rows: list[tuple[int, bytes, int]] = []
             for segment, ids in segments:
-                number = await _insert(connection, segment)
+                number = await insert_segment(connection, segment)
                 rows += [(segment.stream_id, record_key(record_id), number) for record_id in ids]
             if rows:
                 rows.sort()  # neighbours in the table, one after another
@@ -146,8 +146,8 @@ class Streams:
         of_day = (segment_table.c.stream_id == segment.stream_id) & (segment_table.c.day == segment.day)
 
         async def work(connection: AsyncConnection) -> None:
-            merging = update(segment_table).values(merged_into=await _insert(connection, segment))
-            retiring = merging.where(of_day, segment_table.c.segment_id.in_(replaced), _LIVE)
+            merging = update(segment_table).values(merged_into=await insert_segment(connection, segment))
+            retiring = merging.where(of_day, segment_table.c.segment_id.in_(replaced), LIVE)
             if (await connection.execute(retiring)).rowcount != len(set(replaced)):
                 raise CatalogError(f"{segment.path}: a segment that it replaces was replaced already")
             await connection.execute(merging.where(of_day, segment_table.c.merged_into.in_(replaced)))
@@ -173,7 +173,7 @@ class Streams:
     async def segments(self, stream_id: int, day: str | None = None) -> list[SegmentRecord]:
         """The segments that hold the stream's records, of one day or all, by day and path; no retired ones."""
         of_day = [] if day is None else [segment_table.c.day == day]
-        return await self._segments(segment_table.c.stream_id == stream_id, _LIVE, *of_day)
+        return await self._segments(segment_table.c.stream_id == stream_id, LIVE, *of_day)
 
     async def days(self, stream_id: int) -> list[tuple[str, int, int, int]]:
         """Each day with how many segments, records and bytes are archived of it; ``unknown`` is last."""
@@ -190,7 +190,7 @@ class Streams:
         origin = segment_table.alias("origin")
         holder = func.coalesce(origin.c.merged_into, origin.c.segment_id)
         query = (
-            select(*_SEGMENT_COLUMNS)
+            select(*SEGMENT_COLUMNS)
             .join(origin, segment_table.c.segment_id == holder)
             .join(record_table, record_table.c.segment_id == origin.c.segment_id)
             .where(record_table.c.stream_id == stream_id, record_table.c.record_key == record_key(record_id))
@@ -216,21 +216,22 @@ class Streams:
             return {row[0]: row[1] for row in await connection.execute(query.group_by(oddity_table.c.kind))}
 
     async def _segments(self, *conditions: Any) -> list[SegmentRecord]:
-        query = select(*_SEGMENT_COLUMNS).where(*conditions).order_by(segment_table.c.day, segment_table.c.path)
+        query = select(*SEGMENT_COLUMNS).where(*conditions).order_by(segment_table.c.day, segment_table.c.path)
         async with self._database.read() as connection:
             return [SegmentRecord(**row) for row in (await connection.execute(query)).mappings()]
 
     async def _sums(self, stream_id: int, *columns: Any, group_by: Any = None) -> list[Any]:
         sums = (func.count(), func.sum(segment_table.c.records), func.sum(segment_table.c.size_bytes))
-        query = select(*columns, *sums).where(segment_table.c.stream_id == stream_id, _LIVE)
+        query = select(*columns, *sums).where(segment_table.c.stream_id == stream_id, LIVE)
         if group_by is not None:
             query = query.group_by(group_by).order_by(group_by)
         async with self._database.read() as connection:
             return list(await connection.execute(query))
 
 
-async def _insert(connection: AsyncConnection, segment: SegmentRecord) -> int:
-    values = _values(segment) | {"merged_into": None, "removed": False}
+async def insert_segment(connection: AsyncConnection, segment: SegmentRecord) -> int:
+    """Record a live segment; returns its number."""
+    values = _values(segment) | {"merged_into": None, "removed": False, "checked_at": segment.stored_at}
     del values["segment_id"]
     inserted = insert(segment_table).values(values).returning(segment_table.c.segment_id)
     return int((await connection.execute(inserted)).scalar_one())

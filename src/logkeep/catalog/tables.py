@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 from logkeep.model import Hour
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The migration this code was written for."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -255,7 +255,9 @@ versions = Table(
     Column("path", Text, nullable=False),
     Column("stored_at", Moment, nullable=False),
     Column("flags", Words, nullable=False),
+    Column("checked_at", Moment, nullable=False, server_default="0"),
     UniqueConstraint("account_id", "file_id", "sha256"),
+    Index(None, "checked_at"),
     sqlite_with_rowid=False,
 )
 

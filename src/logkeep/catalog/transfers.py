@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from logkeep.catalog.damage_tables import damages
 from logkeep.catalog.database import Database, upsert
 from logkeep.catalog.files import is_file
 from logkeep.catalog.records import Intent, PartialRecord, Sighting
@@ -43,6 +44,8 @@ class Transfers:
             satisfying = _satisfying().values(versions=bindparam("v"))
             await connection.execute(satisfying, [_satisfied(intent, now) for intent in batch])
             await _forget(connection, [(intent.account_id, intent.file_id) for intent in batch])
+            mended = delete(damages).where(damages.c.path == bindparam("p"))
+            await connection.execute(mended, [{"p": intent.path} for intent in batch])
 
         await self._database.write(work)
 
@@ -135,4 +138,4 @@ def _satisfied(intent: Intent, now: datetime) -> dict[str, Any]:
 
 def _version_row(intent: Intent, now: datetime) -> dict[str, Any]:
     names = ("account_id", "file_id", "version", "sha256", "size_bytes", "path", "flags")
-    return {name: getattr(intent, name) for name in names} | {"stored_at": now}
+    return {name: getattr(intent, name) for name in names} | {"stored_at": now, "checked_at": now}

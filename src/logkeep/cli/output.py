@@ -21,6 +21,7 @@ STATE_STYLES = {
     "backfilling": "yellow",
     "covered": "green",
     "suspect": "bold yellow",
+    "damaged": "bold white on red",
 }
 
 

@@ -65,6 +65,9 @@ async def close_books(catalog: Catalog, account_id: int, *, now: datetime, skew:
         return
     books = await read_books(catalog, account_id, now)
     lost = losses(books.ledger(now=now, settle=settle), now, skew.total_seconds())
+    if await _give_up_damaged(catalog, books, {record.hour for record in lost}, now):
+        books = await read_books(catalog, account_id, now)
+        lost = losses(books.ledger(now=now, settle=settle), now, skew.total_seconds())
     name = f"{books.account.vendor}/{books.account.name}"
     if lost:
         await catalog.hours.save(account_id, lost)
@@ -79,3 +82,18 @@ async def close_books(catalog: Catalog, account_id: int, *, now: datetime, skew:
     settled_to = Hour.of(now - RETENTION - GRACE)
     if settled_to > books.account.judged_to:
         await catalog.accounts.judged(account_id, settled_to)
+
+
+async def _give_up_damaged(catalog: Catalog, books: Books, over: Container[Hour], now: datetime) -> bool:
+    """Want damaged files no longer that cannot be had any more; their damage lasts, and their hours are not lost."""
+    account = books.account
+    adrift = {file.file_id for file in books.adrift if file.first_seen_at + RETENTION + GRACE <= now}
+    gone = [
+        damage
+        for damage in await catalog.damages.of_account(account.account_id)
+        if damage.fetching and (damage.hour in over if damage.hour is not None else damage.file_id in adrift)
+    ]
+    await catalog.damages.give_up(account.account_id, [damage.file_id for damage in gone if damage.file_id is not None])
+    for damage in gone:
+        log.error("damage_lasts", account=f"{account.vendor}/{account.name}", path=damage.path, damage=damage.what)
+    return bool(gone)

@@ -21,6 +21,7 @@ from logkeep.files import compare
 from logkeep.files.fetch import Downloader, FetchInterrupted, Partial
 from logkeep.files.naming import archive_path, quarantine_name, temp_name
 from logkeep.files.publish import Publisher
+from logkeep.files.repair import Mender
 from logkeep.files.room import Claim, Room
 from logkeep.model import AccountKey, ListedFile, StagedFile
 from logkeep.queue.port import Again, Job, WorkQueue
@@ -105,6 +106,7 @@ class Deliveries:
         self._queue = queue
         self._clock = clock
         self._rng = rng
+        self.mender = Mender(catalog, store, clock)
         self.resumable: dict[tuple[int, str], PartialRecord] = {}
 
     async def open(self) -> None:
@@ -169,13 +171,18 @@ class Deliveries:
             if partial is not None:
                 self._remember(account_id, file.file_id, partial)
             raise
-        if fetched.disagreement is not None:
+        if fetched.disagreement is not None and not await self._is_known(delivery, fetched.staged):
             accepted = await self._compare(delivery, fetched.staged, fetched.disagreement)
             if accepted is None:
                 return
             await self._archive(delivery, accepted)
         else:
             await self._archive(delivery, fetched.staged)
+
+    async def _is_known(self, delivery: Delivery, staged: StagedFile) -> bool:
+        """Whether these very bytes were accepted before, however odd they are."""
+        known = await self._catalog.files.versions(delivery.account_id, delivery.file.file_id)
+        return any(version.sha256 == staged.sha256 for version in known)
 
     async def _left_behind(self, account_id: int, file_id: str) -> Partial | None:
         left = self.resumable.pop((account_id, file_id), None)
@@ -190,12 +197,16 @@ class Deliveries:
         aside = await self._catalog.transfers.sightings(account_id, file.file_id)
         await self._publisher.catch_up(account_id, file.file_id)
         known = await self._catalog.files.versions(account_id, file.file_id)
-        if any(version.sha256 == staged.sha256 for version in known):
+        same = next((version for version in known if version.sha256 == staged.sha256), None)
+        if same is not None and not await self.mender.must_replace(account, same):
             await self._catalog.transfers.unchanged(account_id, file.file_id, listed_bytes=file.size_bytes, now=now)
             await self._store.discard(staged.temp_name)
         else:
-            version = len(known) + 1
-            path = archive_path(account.vendor, account.name, file.hour, file.file_id, version, file.name)
+            if same is not None:
+                version, path, flags = same.version, same.path, same.flags
+            else:
+                version, flags = max((old.version for old in known), default=0) + 1, staged.flags
+                path = archive_path(account.vendor, account.name, file.hour, file.file_id, version, file.name)
             await self._publisher.publish(
                 Intent(
                     account_id=account_id,
@@ -206,7 +217,7 @@ class Deliveries:
                     sha256=staged.sha256,
                     size_bytes=staged.size_bytes,
                     listed_bytes=file.size_bytes,
-                    flags=staged.flags,
+                    flags=flags,
                 )
             )
             delivery.batch.files += 1
@@ -220,6 +231,8 @@ class Deliveries:
                 size_bytes=staged.size_bytes,
                 **({"flags": list(staged.flags)} if staged.flags else {}),
             )
+            if same is not None:
+                log.info("damage_repaired", account=str(account), path=path, how="fetched again")
         for sighting in aside:
             await self._store.drop_quarantined(_aside_name(delivery, sighting.sha256))
 

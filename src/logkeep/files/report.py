@@ -5,11 +5,13 @@ The wire forms are contracts, described in docs/json.md.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from logkeep.catalog.care import Care, Damage
 from logkeep.catalog.catalog import Catalog
+from logkeep.catalog.damages import DAMAGED
 from logkeep.catalog.records import AccountRecord, FileRecord, HourRecord
 from logkeep.files.books import Books, read_books
 from logkeep.files.ledger import RETENTION, Judged, expires_at
@@ -82,6 +84,40 @@ def adrift_gaps(account: AccountKey, wanted: Iterable[FileRecord], lost: Iterabl
     return missing + gone
 
 
+def with_damage(account: AccountKey, gaps: Sequence[Gap], damages: Iterable[Damage]) -> list[Gap]:
+    """The gaps, and one for each damaged file that is none of them yet and that nobody accepted.
+
+    Where a file cannot be fetched again, its reason tells that it was damaged.
+    """
+    told = {gap.file_id: number for number, gap in enumerate(gaps) if gap.file_id is not None}
+    whole = list(gaps)
+    for damage in damages:
+        if damage.file_id is None or damage.acked_at is not None:
+            continue
+        number = told.get(damage.file_id) if damage.fetching else None
+        if number is None:
+            whole.append(_damage_gap(account, damage))
+        elif not whole[number].reason.startswith(DAMAGED):
+            whole[number] = replace(whole[number], reason=f"{DAMAGED}: {damage.what}; {whole[number].reason}")
+    return whole
+
+
+def _damage_gap(account: AccountKey, damage: Damage) -> Gap:
+    hour = damage.hour
+    start, end = (None, None) if hour is None else (hour.start, hour.end)
+    if damage.fetching:
+        expiry = None if hour is None else expires_at(hour)
+        reason = f"{DAMAGED}, being fetched again: {damage.what}"
+        return Gap(account, start, end, HourState.FAILED.value, reason, damage.file_id, expiry)
+    return Gap(account, start, end, DAMAGED, f"{DAMAGED} for good: {told_damage(damage)}", damage.file_id)
+
+
+def told_damage(damage: Damage) -> str:
+    """What is wrong with an object, which one it is, and where the damaged copy lies."""
+    aside = f"; the damaged copy is {damage.aside}" if damage.aside else ""
+    return f"{damage.path}: {damage.what}{aside}"
+
+
 def orphan_gap(account: AccountRecord) -> Gap:
     """An account that the catalog knows and the configuration does not."""
     key = AccountKey(account.vendor, account.name)
@@ -117,6 +153,7 @@ class Standing:
     files: int
     bytes: int
     token: TokenRecord | None = None
+    care: Care = field(default_factory=Care)
 
     @property
     def counts(self) -> dict[HourState, int]:
@@ -152,7 +189,9 @@ async def standing(
     files, size_bytes = await catalog.files.totals(account.account_id)
     lost = await catalog.files.lost(account.account_id)
     gaps = [*gaps_of(ledger, key, now=now, patience=patience), *adrift_gaps(key, books.adrift, lost)]
-    return Standing(key, books, ledger, gaps, files, size_bytes, token)
+    gaps = with_damage(key, gaps, await catalog.damages.of_account(account.account_id))
+    care = await catalog.checks.care(account.account_id)
+    return Standing(key, books, ledger, gaps, files, size_bytes, token, care)
 
 
 def standing_json(standing: Standing) -> dict[str, Any]:
@@ -166,6 +205,8 @@ def standing_json(standing: Standing) -> dict[str, Any]:
         "files": standing.files,
         "bytes": standing.bytes,
         "gaps": len(standing.gaps),
+        "damaged": standing.care.damaged,
+        "least_recently_verified_at": rfc3339(standing.care.checked_at),
         "newest_hour": None if newest is None else str(newest.hour),
         "next_to_expire": None
         if next_to_go is None

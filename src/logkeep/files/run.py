@@ -76,6 +76,7 @@ class FileRun:
         run_id = await self._catalog.runs.begin(account_id, passing.cause, now=started_at)
         lister = Lister(self.account, self._catalog, self._clock)
         try:
+            await self._deliveries.mender.set_aside(self.account.key, account_id)
             await self._list_what_is_due(passing, lister)
         except (VendorError, HomeError) as error:
             await self._stop_listing(passing, lister, error)

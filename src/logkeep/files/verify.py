@@ -1,35 +1,34 @@
-"""Reads the archived files of an account again, and compares each with what the catalog recorded of it."""
+"""Reads an archived file again, and compares it with what the catalog recorded of it."""
 
-from collections.abc import AsyncIterator
+import hashlib
+from functools import partial
 
-from logkeep.catalog.catalog import Catalog
 from logkeep.errors import StorageError
-from logkeep.model import AccountKey, Checked, StoredFile
-from logkeep.store.port import Store
+from logkeep.model import StoredFile
+from logkeep.store.blocking import in_thread
+from logkeep.store.port import Readable
+
+MISSING = "it is missing"
+CANNOT = "cannot "
+"""How damage begins that is no fault of the bytes: what the system said when they were to be read."""
+
+_INLINE_BYTES = 64 * 1024
 
 
-async def verify_files(catalog: Catalog, store: Store, key: AccountKey, account_id: int) -> AsyncIterator[Checked]:
-    """Every archived version, in the order of ids. What cannot be read is damage, not an error.
-
-    Raises:
-        CatalogError: the catalog cannot be read.
-    """
-    last: StoredFile | None = None
-    while some := await catalog.files.stored_after(account_id, last):
-        for stored in some:
-            damage = await _damage(store, stored)
-            yield Checked(key, stored.path, stored.size_bytes, file_id=stored.file_id, damage=damage)
-        last = some[-1]
-
-
-async def _damage(store: Store, stored: StoredFile) -> str:
+async def damage_of(store: Readable, stored: StoredFile) -> str:
+    """What is wrong with an archived file, "" for nothing. What cannot be read is damage, not an error."""
     try:
         size_bytes = await store.size(stored.path)
         if size_bytes is None:
-            return "it is missing"
+            return MISSING
         if size_bytes != stored.size_bytes:
             return f"it has {size_bytes} bytes where {stored.size_bytes} are recorded"
-        digest = await store.digest(stored.path)
+        digest = hashlib.sha256()
+        async for block in store.read(stored.path):
+            if len(block) > _INLINE_BYTES:
+                await in_thread(partial(digest.update, block))
+            else:
+                digest.update(block)
     except StorageError as error:
         return str(error)
-    return "" if digest == stored.sha256 else "its digest is not the recorded one"
+    return "" if digest.hexdigest() == stored.sha256 else "its digest is not the recorded one"

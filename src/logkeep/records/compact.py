@@ -16,6 +16,7 @@ from functools import partial
 import structlog
 from isal import isal_zlib
 
+from logkeep.catalog.care import Due
 from logkeep.catalog.catalog import Catalog
 from logkeep.catalog.records import SegmentIntent, SegmentRecord, StreamRecord
 from logkeep.clock import Clock
@@ -106,13 +107,15 @@ class Compactor:
     ) -> SegmentIntent | None:
         """Stage one segment of all lines; None where a source is damaged."""
         async with self._store.stage(temp) as sink:
-            output = _Output(sink)
+            output = Output(sink)
             for source in sources:
                 reader = SegmentReader(self._store, source)
                 async for piece in reader.pieces():
                     await output.write(piece)
                 if reader.damage:
                     log.error("segment_damaged", path=source.path, damage=reader.damage)
+                    damaged = Due(stream.account_id, source.stored_at, segment=source)
+                    await self._catalog.damages.found(damaged, reader.damage, now=self._clock.now())
                     return None
             sha256 = await output.finish()
         records = sum(source.records for source in sources)
@@ -137,7 +140,7 @@ class Compactor:
             await remove_retired(self._catalog, self._store)
 
 
-class _Output:
+class Output:
     """Text into one gzip member of a staged object."""
 
     def __init__(self, sink: Sink) -> None:

@@ -17,7 +17,7 @@ from logkeep.records.segment import SegmentKeeper
 from logkeep.store.blocking import settled
 
 _MOST_RECORDS = 5_000
-_MOST_PAGES = 8
+_MOST_PAGES = 16
 
 
 class Intake:

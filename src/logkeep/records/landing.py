@@ -58,6 +58,10 @@ class Landing:
         """Whether the page reaches rows below this one."""
         return not self.above(sight) and sight.ids[-1] not in self.ids
 
+    def was_last(self, sight: Sight, asked: Window) -> bool:
+        """Whether no page of this number was to be expected; some vendors then show the first one."""
+        return not self.has_next and not self.fell(sight) and (sight.total is None or sight.total <= asked.start)
+
     def footing(self, sight: Sight, window: Window, *, start: int, offset: int) -> Footing:
         """How the page stands that was asked to begin with row ``start``, when the walk had come to row ``offset``."""
         if window.start == 0 or (window == self.window and set(self.ids) == set(sight.ids)):

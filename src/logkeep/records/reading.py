@@ -12,7 +12,7 @@ from isal import igzip_lib
 
 from logkeep.catalog.records import SegmentIntent, SegmentRecord
 from logkeep.store.blocking import in_thread
-from logkeep.store.port import Store
+from logkeep.store.port import Readable
 
 PIECE_BYTES = 256 * 1024
 _SLICE_BYTES = 128 * 1024
@@ -24,7 +24,7 @@ class SegmentReader:
     ``damage`` is empty, or says in a few words what is wrong; it is known when ``pieces`` or ``lines`` has ended.
     """
 
-    def __init__(self, store: Store, expected: SegmentRecord | SegmentIntent) -> None:
+    def __init__(self, store: Readable, expected: SegmentRecord | SegmentIntent) -> None:
         self.damage = ""
         self.records = 0
         self._store = store

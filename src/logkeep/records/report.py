@@ -3,16 +3,20 @@
 The wire forms are contracts, described in docs/json.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from logkeep.catalog.care import Care, Damage
 from logkeep.catalog.catalog import Catalog
+from logkeep.catalog.damages import DAMAGED
 from logkeep.catalog.records import AccountRecord, StreamRecord
 from logkeep.model import AccountKey, Gap, StreamState, TokenRecord, rfc3339
 from logkeep.records.coverage import holes
+from logkeep.records.line import UNKNOWN_DAY
 from logkeep.records.plan import needs_second_look
+from logkeep.records.repair import day_bounds
 
 INTERVALS_AT_MOST = 3
 """Intervals without a complete pass that make a gap."""
@@ -59,6 +63,23 @@ def stream_gaps(
     return gaps
 
 
+def damage_gaps(key: AccountKey, stream: StreamRecord, damages: Iterable[Damage]) -> list[Gap]:
+    """Segments that are damaged, and records that went with one and were not found again."""
+    reading = any(suspect.reason.startswith(DAMAGED) for suspect in stream.suspects)
+    gaps = []
+    for damage in damages:
+        if damage.stream_id != stream.stream_id or damage.day is None or damage.acked_at is not None:
+            continue
+        start, end = (None, None) if damage.day == UNKNOWN_DAY else day_bounds(damage.day)
+        if damage.lacking is None:
+            reason = f"{DAMAGED}: {damage.path}: {damage.what}; the next pass mends it"
+        else:
+            what = f"{DAMAGED}: {damage.lacking} of {damage.records} records of {damage.path} are lacking"
+            reason = f"{what}, being read again" if reading else f"{what}, and the vendor showed them no more"
+        gaps.append(Gap(key, start, end, DAMAGED, reason))
+    return gaps
+
+
 def _hole(key: AccountKey, start: datetime | None, end: datetime, failure: str) -> Gap:
     """A stretch that was not read; where pages cannot be walked, that is why."""
     if failure:
@@ -83,6 +104,7 @@ class StreamStanding:
     days: Mapping[str, int] = field(default_factory=dict)
     oddities: Mapping[str, int] = field(default_factory=dict)
     token: TokenRecord | None = None
+    care: Care = field(default_factory=Care)
 
     @property
     def key(self) -> AccountKey:
@@ -109,8 +131,11 @@ async def stream_standing(
     records, segments, size_bytes = await catalog.streams.totals(stream.stream_id)
     days = {day: count for day, _, count, _ in await catalog.streams.days(stream.stream_id)}
     oddities = await catalog.streams.oddity_counts(stream.stream_id)
+    key = AccountKey(account.vendor, account.name)
+    gaps += damage_gaps(key, stream, await catalog.damages.of_account(account.account_id))
+    care = await catalog.checks.care(account.account_id)
     return StreamStanding(
-        account, stream, name, state, reason, gaps, records, segments, size_bytes, days, oddities, token
+        account, stream, name, state, reason, gaps, records, segments, size_bytes, days, oddities, token, care
     )
 
 
@@ -127,6 +152,8 @@ def stream_standing_json(standing: StreamStanding) -> dict[str, Any]:
         "segments": standing.segments,
         "bytes": standing.bytes,
         "gaps": len(standing.gaps),
+        "damaged": standing.care.damaged,
+        "least_recently_verified_at": rfc3339(standing.care.checked_at),
         "covered": [] if stream is None else [_interval(part.start, part.end) for part in stream.covered],
         "suspect": [] if stream is None else [_interval(part.start, part.end) for part in stream.suspects],
         "read_to": rfc3339(stream.mark) if stream is not None else None,

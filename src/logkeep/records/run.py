@@ -20,6 +20,7 @@ from logkeep.records.compact import Compactor
 from logkeep.records.intake import Intake
 from logkeep.records.plan import needs_second_look
 from logkeep.records.reader import Reader
+from logkeep.records.repair import SegmentMender
 from logkeep.records.segment import SegmentKeeper
 from logkeep.store.port import Store
 
@@ -44,6 +45,7 @@ class RecordRun:
         self._admit = admit
         self._keeper = SegmentKeeper(store, catalog, clock)
         self._compactor = Compactor(store, catalog, clock)
+        self._mender = SegmentMender(catalog, store, clock)
         self._log = log.bind(account=str(account.key))
 
     async def run(self, passing: Pass) -> Pass:
@@ -57,7 +59,9 @@ class RecordRun:
         run_id = await self._catalog.runs.begin(account.account_id, passing.cause, now=started_at)
         contact = Contact(self._catalog.accounts, account.account_id, account.key, self._clock)
         try:
+            await self._mender.mend(account.key, await self._stream())
             await self._read(passing, contact)
+            await self._mender.recount(account.key, account.stream_id)
             await self._compactor.compact_closed(account.key, await self._stream(), contact.now())
         except (VendorError, HomeError) as error:
             await self._stopped(passing, contact, error)

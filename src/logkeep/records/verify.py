@@ -1,41 +1,39 @@
-"""Reads the segments of a stream again: digest, gzip to its last byte, and the id of every line."""
-
-from collections.abc import AsyncIterator
+"""Reads a segment again: digest, gzip to its last byte, and the id of every line."""
 
 from logkeep.catalog.catalog import Catalog
 from logkeep.catalog.records import SegmentRecord
 from logkeep.errors import StorageError
-from logkeep.model import AccountKey, Checked
 from logkeep.records.line import read_id
 from logkeep.records.reading import SegmentReader
-from logkeep.store.port import Store
+from logkeep.store.port import Readable
 
+MISSING = "it is missing"
 _IDS_AT_ONCE = 500
 
 
-async def verify_segments(catalog: Catalog, store: Store, key: AccountKey, stream_id: int) -> AsyncIterator[Checked]:
-    """Every live segment, day by day. A segment that was compacted meanwhile is left out; its lines lie in another.
+async def damage_of(catalog: Catalog, store: Readable, segment: SegmentRecord) -> str | None:
+    """What is wrong with a live segment, "" for nothing. What cannot be read is damage, not an error.
+
+    None for one that was compacted, or mended, meanwhile: its lines lie in another.
 
     Raises:
         CatalogError: the catalog cannot be read.
     """
-    for segment in await catalog.streams.segments(stream_id):
-        damage = await _damage(catalog, store, segment)
-        if damage and not await _is_live(catalog, segment):
-            continue
-        yield Checked(key, segment.path, segment.size_bytes, records=segment.records, damage=damage)
+    damage = await _damage(catalog, store, segment)
+    return damage if not damage or await is_live(catalog, segment) else None
 
 
-async def _is_live(catalog: Catalog, segment: SegmentRecord) -> bool:
+async def is_live(catalog: Catalog, segment: SegmentRecord) -> bool:
+    """Whether the segment still holds records for the catalog."""
     live = await catalog.streams.segments(segment.stream_id, segment.day)
     return segment.segment_id in {other.segment_id for other in live}
 
 
-async def _damage(catalog: Catalog, store: Store, segment: SegmentRecord) -> str:
+async def _damage(catalog: Catalog, store: Readable, segment: SegmentRecord) -> str:
     reader, ids = SegmentReader(store, segment), list[str]()
     try:
         if await store.size(segment.path) is None:
-            return "it is missing"
+            return MISSING
         async for line in reader.lines():
             ids.append(read_id(line))
             if len(ids) == _IDS_AT_ONCE:

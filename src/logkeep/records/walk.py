@@ -95,11 +95,11 @@ class Walk:
         """Take in the answer to the window that was asked last."""
         self._suspects, self._unproven = [], False
         self._brought |= set(sight.ids) - sight.known
-        window = self._serving.served(self._asked, sight)
         if sight.page not in (None, self._asked.page):
             return self._misplaced(sight)
         if not sight.ids:
-            return self._empty(sight, window)
+            return self._empty(sight)
+        window = self._serving.served(self._asked, sight)
         if self._patience.repeats(sight, window):
             return self._fail(f"paging is not honoured: {window} shows the rows of another page")
         worst, self._suspects = sight.disorder()
@@ -120,29 +120,24 @@ class Walk:
             self._patience.misplaced = 0
             self._closing.too_deep(self._asked)
             return self._close_in(self._closing, self._asked)
-        if again or self._landing is None:
+        landing = self._landing
+        if again or landing is None:
             return self._ask(self._asked, f"asked again: page {sight.page} answered")
-        if self._past_the_end(sight):
+        if self._asked.start >= self._offset and landing.was_last(sight, self._asked):
             return self._end()
         return self._back("another page answered")
 
-    def _past_the_end(self, sight: Sight) -> bool:
-        """Whether no page of this number was to be expected; some vendors then show the first one."""
-        landing, start = self._landing, self._asked.start
-        last_page = landing is not None and not landing.has_next and not landing.fell(sight)
-        return last_page and start >= self._offset and (sight.total is None or sight.total <= start)
-
-    def _empty(self, sight: Sight, window: Window) -> Step:
+    def _empty(self, sight: Sight) -> Step:
         self._patience.empty += 1
-        seen = window.start if self._landing is None else min(window.start, self._offset)
-        counted = sight.total is not None and sight.total > seen
+        start = self._asked.start
+        counted = sight.total is not None and sight.total > min(start, start if self._landing is None else self._offset)
         if counted and self._patience.empty <= EMPTY_AT_MOST:
             return self._ask(self._asked, "asked again: an empty page although the vendor counts more")
-        if window.start == 0:
+        if start == 0:
             return self._fail(f"an empty first page, although {sight.total} are counted") if counted else self._end()
         if self._closing is not None:
-            self._closing.too_deep(window)
-            return self._close_in(self._closing, window)
+            self._closing.too_deep(self._asked)
+            return self._close_in(self._closing, self._asked)
         return self._nothing(sight, counted=counted)
 
     def _nothing(self, sight: Sight, *, counted: bool) -> Step:

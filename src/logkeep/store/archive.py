@@ -10,15 +10,17 @@ Everything here blocks and is meant to run in a thread. Errors leave as ``Storag
 
 import hashlib
 import os
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from logkeep.errors import StorageError
 from logkeep.store import folders
 from logkeep.store.blocking import shown, told_as_storage_error
-from logkeep.store.port import Publication
+from logkeep.store.port import Entry, Publication
 
 BLOCK_BYTES = 1 << 20
 # a year of hourly folders; forgetting them costs a few more syncs and nothing else
@@ -91,6 +93,49 @@ class Archive:
         with suppress(FileNotFoundError), folders.opened_below(root_fd, parts[:-1], folders.enter) as parent_fd:
             os.close(folders.open_regular(parent_fd, parts[-1]))
             os.unlink(parts[-1], dir_fd=parent_fd)
+
+    def set_aside(self, path: str, quarantine: Path, name: str) -> str | None:
+        """Move the file at ``path`` to ``quarantine``, under ``name`` or one made of it; durable when this returns."""
+        parts, free = folders.checked_parts(path), folders.checked_name(name)
+        with (
+            told_as_storage_error("set aside", self._root / path),
+            folders.opened(quarantine) as quarantine_fd,
+            folders.opened(self._root) as root_fd,
+        ):
+            try:
+                with folders.opened_below(root_fd, parts[:-1], folders.enter) as parent_fd:
+                    if not folders.holds(parent_fd, parts[-1]):
+                        return None
+                    number = 1
+                    while folders.holds(quarantine_fd, free):
+                        number += 1
+                        free = f"{name}.{number}"
+                    os.rename(parts[-1], free, src_dir_fd=parent_fd, dst_dir_fd=quarantine_fd)
+                    os.fsync(quarantine_fd)
+                    os.fsync(parent_fd)
+            except FileNotFoundError:
+                return None
+        return free
+
+    def listing(self, parts: tuple[str, ...]) -> tuple[list[str], list[Entry]]:
+        """The folders and the plain files in one folder of the archive, by name; logkeep's own are left out."""
+        found: list[str] = []
+        entries: list[Entry] = []
+        with (
+            told_as_storage_error("list", self._root.joinpath(*parts)),
+            folders.opened(self._root) as root_fd,
+            folders.opened_below(root_fd, parts, folders.enter) as folder_fd,
+            os.scandir(folder_fd) as scanned,
+        ):
+            for entry in scanned:
+                with suppress(FileNotFoundError):  # removed since it was listed
+                    facts = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(facts.st_mode) and (parts or entry.name != folders.OWN_FOLDER):
+                        found.append(entry.name)
+                    elif stat.S_ISREG(facts.st_mode):
+                        written_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+                        entries.append(Entry("/".join((*parts, entry.name)), facts.st_size, written_at))
+        return sorted(found), sorted(entries, key=lambda entry: entry.path)
 
     @contextmanager
     def _opened(self, path: str, operation: str) -> Iterator[int | None]:

@@ -55,6 +55,18 @@ class Home:
                 probe.unlink(missing_ok=True)
             landing.unlink(missing_ok=True)
 
+    def present(self) -> None:
+        """Cheap, and nothing is written: this is a storage, and the one that ``enter`` saw, if it did.
+
+        Raises:
+            StorageError: its disk may not be mounted.
+        """
+        with told_as_storage_error("look at the storage path", self._root):
+            self._require_ours(create=False)
+            now = _identity(self._root)
+        if self._identity not in (None, now):
+            raise StorageError(f"{shown(self._root)} is no longer the folder it was at the start; mount its disk again")
+
     def check(self) -> None:
         """Cheap: same folder, same device, a new file can be made; a full disk is no reason to fail.
 

@@ -23,7 +23,7 @@ from logkeep.store.archive import BLOCK_BYTES, Archive, read_block
 from logkeep.store.blocking import Result, in_thread, shown, told_as_storage_error
 from logkeep.store.folders import checked_name
 from logkeep.store.home import Home
-from logkeep.store.port import Publication
+from logkeep.store.port import Entry, Publication
 from logkeep.store.reserve import Reserve, free_bytes
 from logkeep.store.sink import LocalSink
 
@@ -68,6 +68,10 @@ class LocalStore:
         """Prove that the root is the same folder on the same device, and takes a new file; see the port."""
         await in_thread(self._home.check)
 
+    async def present(self) -> None:
+        """Prove without writing, or being opened, that a storage is there; see the port."""
+        await in_thread(self._home.present)
+
     async def free_bytes(self) -> int:
         """Room left for a user without privileges."""
         with told_as_storage_error("ask for the free room of", self._root):
@@ -94,7 +98,7 @@ class LocalStore:
 
     def staged(self, temp_name: str) -> AsyncIterator[bytes]:
         """Read a staged object; nothing is held open between two blocks."""
-        return _blocks(partial(self._staged_block, checked_name(temp_name)))
+        return _blocks(partial(self._block_in, self._staging, checked_name(temp_name)))
 
     async def staged_sizes(self) -> dict[str, int]:
         """Every staged object and its bytes."""
@@ -142,6 +146,25 @@ class LocalStore:
         remove = partial(folders.remove, self._quarantine, checked_name(name))
         await self._in_folder("drop", self._quarantine / name, remove)
 
+    async def set_aside(self, path: str, name: str) -> str | None:
+        """Move an archived object into quarantine; returns its path relative to the root, None when there is none."""
+        moved = await in_thread(partial(self._archive.set_aside, path, self._quarantine, name))
+        return None if moved is None else str((self._quarantine / moved).relative_to(self._root))
+
+    def quarantined_blocks(self, name: str) -> AsyncIterator[bytes]:
+        """A quarantined object in blocks; nothing is held open between two of them."""
+        return _blocks(partial(self._block_in, self._quarantine, checked_name(name)))
+
+    async def walk(self) -> AsyncIterator[Sequence[Entry]]:
+        """Every archived object, folder by folder; no more is held than the names of one path's folders."""
+        waiting: list[tuple[str, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            deeper, entries = await in_thread(partial(self._archive.listing, parts))
+            waiting.extend((*parts, name) for name in reversed(deeper))
+            if entries:
+                yield entries
+
     async def size(self, path: str) -> int | None:
         """Bytes of an archived object, None when there is none."""
         return await in_thread(partial(self._archive.size, path))
@@ -187,12 +210,10 @@ class LocalStore:
                         os.close(fd)
             os.fsync(staging_fd)
 
-    def _staged_block(self, temp_name: str, offset_bytes: int) -> bytes:
-        with (
-            told_as_storage_error("read", self._staging / temp_name),
-            folders.opened(self._staging) as staging_fd,
-        ):
-            fd = folders.open_regular(staging_fd, temp_name)
+    @staticmethod
+    def _block_in(folder: Path, name: str, offset_bytes: int) -> bytes:
+        with told_as_storage_error("read", folder / name), folders.opened(folder) as folder_fd:
+            fd = folders.open_regular(folder_fd, name)
             try:
                 return read_block(fd, offset_bytes)
             finally:

@@ -9,6 +9,7 @@ only by ``publish``: all of an object, or nothing of it. Names are relative, ``/
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -33,6 +34,27 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An archived object as the store lists it; ``written_at`` is when its bytes were last written, aware."""
+
+    path: str
+    size_bytes: int
+    written_at: datetime
+
+
+class Readable(Protocol):
+    """What gives archived objects back; a store, or one that is read at a pace."""
+
+    async def size(self, path: str) -> int | None:
+        """Size of an archived object, None when there is none."""
+        ...
+
+    def read(self, path: str) -> AsyncIterator[bytes]:
+        """An archived object in blocks of at most 1 MiB."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """Move one staged object to its place in the archive."""
 
@@ -53,6 +75,14 @@ class Store(Protocol):
 
         Raises:
             StorageError: it is not, with what changed.
+        """
+        ...
+
+    async def present(self) -> None:
+        """Cheap proof that what is missing is missing from the storage, and not the storage itself.
+
+        Raises:
+            StorageError: the store is not there, with what changed.
         """
         ...
 
@@ -114,6 +144,21 @@ class Store(Protocol):
 
     async def drop_quarantined(self, name: str) -> None:
         """Remove a quarantined object; no error when it is gone."""
+        ...
+
+    async def set_aside(self, path: str, name: str) -> str | None:
+        """Move an archived object into quarantine, durably; returns where, None when there is none.
+
+        Never over another one of that name: then a number is added to it.
+        """
+        ...
+
+    def quarantined_blocks(self, name: str) -> AsyncIterator[bytes]:
+        """A quarantined object in blocks of at most 1 MiB."""
+        ...
+
+    def walk(self) -> AsyncIterator[Sequence[Entry]]:
+        """Every archived object, folder by folder in the order of their names; what is no plain file is left out."""
         ...
 
     async def size(self, path: str) -> int | None:

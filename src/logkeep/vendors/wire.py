@@ -1,5 +1,6 @@
 """What passes between a vendor and us as plain values, and how to read what all HTTP vendors share. Pure."""
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -138,8 +139,9 @@ def clean_trace(value: Any, hide: Sequence[str] = ()) -> str:
 def clean_text(text: object, *, hide: Sequence[str] = (), at_most: int = MESSAGE_MAX_CHARS) -> str:
     """A vendor's text made fit for an error or a log: one line, printable, short, and without credentials.
 
-    ``hide`` holds the secrets of the exchange, which are masked as they are and percent-encoded. Beyond them, queries
-    of addresses, named and bearer credentials, and every long run of letters with digits are masked. "" for no text.
+    ``hide`` holds the secrets of the exchange, which are masked as they are, percent-encoded and as in JSON. Beyond
+    them, queries of addresses, named and bearer credentials, and every long run of letters with digits are masked. ""
+    for no text.
     """
     if not isinstance(text, str):
         return ""
@@ -155,10 +157,16 @@ def clean_text(text: object, *, hide: Sequence[str] = (), at_most: int = MESSAGE
 
 def masked(text: str, hide: Sequence[str]) -> str:
     """Mask every secret in one pass, the longest first, so that no mask is masked again."""
-    spellings = {spelling for secret in hide if secret for spelling in (secret, quote(secret, safe=""))}
+    spellings = {spelling for secret in hide if secret for spelling in _spellings(secret)}
     if not spellings:
         return text
     return re.sub("|".join(map(re.escape, sorted(spellings, key=len, reverse=True))), MASK, text)
+
+
+def _spellings(secret: str) -> set[str]:
+    """As it is, as addresses write it, and as JSON does, where each encoder escapes what it likes."""
+    as_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return {secret, quote(secret, safe=""), *as_json, *(text.replace("/", "\\/") for text in as_json)}
 
 
 def _http_date(text: str) -> datetime | None:
