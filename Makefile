@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: demo test coverage test-system lint bench lock clean
+.PHONY: demo test coverage test-system lint bench crash lock clean
 .DEFAULT_GOAL := test
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -31,6 +31,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash: $(READY)
+	$(BIN)/python tests/crash_points_long.py --workers $(WORKERS)
 
 bench: $(READY)
 	$(BIN)/python bench/memory.py

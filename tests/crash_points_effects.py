@@ -18,6 +18,7 @@ _IN_PLACE = {
     "ftruncate": "cut",
     "fallocate": "extend",
     "fchmod": "mode",
+    "fchown": "mode",
 }
 _BY_NAME = {
     "open": ("create", -1, 0),
@@ -33,6 +34,8 @@ _BY_NAME = {
     "renameat2": ("rename", 0, 1),
     "chmod": ("mode", -1, 0),
     "fchmodat": ("mode", 0, 1),
+    "chown": ("mode", -1, 0),
+    "fchownat": ("mode", 0, 1),
 }
 _TARGETS = {"rename": (-1, 1), "renameat": (2, 3), "renameat2": (2, 3)}
 _SENDS = ("sendto", "sendmsg")

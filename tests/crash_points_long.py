@@ -1,6 +1,6 @@
 """Every crash point of a run, and what a loss of power may leave after each of its effects: ``make crash``.
 
-    python crash_points_long.py [--only kill|power] [--every N] [--workers N] [--seed N]
+    python crash_points_long.py [--only kill|power] [--every N] [--sync-every N] [--workers N] [--seed N]
 
 Prints how much was looked at and every violation; exit status 1 where there is any. Takes some minutes.
 """
@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import Enum, auto
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,35 +26,53 @@ from typing import Any
 import crash_points_ptrace as ptrace
 from crash_points_effects import Effect
 from crash_points_kill import Killer, Points
+from crash_points_old import age
 from crash_points_oracle import CATALOG, Ledger, ledger
-from crash_points_trace import tracer
-from crash_points_world import RECORDS, Size, world
+from crash_points_trace import Tracer, tracer
+from crash_points_world import RECORDS, SMALL, Size, World, world
 from logkeep.observe.logging import configure
 from powerloss_check import Checker, Tally
 from powerloss_model import Disk
 from powerloss_states import states
 
 SHOWN_AT_MOST = 30
+RENAMES_OF_A_MIGRATION = 3
+"""The proof at the start, the copy that is made before, the copy that is kept afterwards."""
+
+
+class Start(Enum):
+    """What a run finds.
+
+    Nothing; a storage that holds something; that as the version before left it; and that after a start which was killed
+    in the middle of bringing it up to date.
+    """
+
+    EMPTY = auto()
+    PREPARED = auto()
+    OLD = auto()
+    INTERRUPTED = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A run under test, from a storage that holds something (``prepared``) or from none.
+    """A run under test.
 
     One crash point in ``kill_every`` is passed and one state in ``lose_every`` looked at, none where it is 0.
     """
 
     name: str
     size: Size
-    prepared: bool
+    start: Start
     kill_every: int
     lose_every: int
 
 
 SCENARIOS = (
-    Scenario("a run that brings files and records, and compacts", Size(large_bytes=0), True, 0, 1),
-    Scenario("the same with a download that can be resumed", Size(), True, 1, 12),
-    Scenario("a first start, with nothing on the disk", RECORDS, False, 1, 1),
+    Scenario("a run that brings files and records, and compacts", Size(large_bytes=0), Start.PREPARED, 0, 1),
+    Scenario("the same with a download that can be resumed", Size(), Start.PREPARED, 2, 12),
+    Scenario("a first start, with nothing on the disk", RECORDS, Start.EMPTY, 2, 2),
+    Scenario("a start that brings an older catalog up to date", SMALL, Start.OLD, 4, 3),
+    Scenario("a start after one that was killed in the middle of that", SMALL, Start.INTERRUPTED, 4, 3),
 )
 
 
@@ -76,14 +95,16 @@ class Part:
     number: int
     of: int
     seed: int
+    sync_every: int
 
     def wants(self, effects: int, number: int) -> bool:
         """Whether a state is this part's: whole effects are, so that states that are alike meet."""
         return effects // 8 % self.of == self.number and number % self.scenario.lose_every == 0
 
     @property
-    def base(self) -> Path:
-        return self.folder / "base"
+    def stored(self) -> Path | None:
+        """The storage that a run begins with a copy of."""
+        return None if self.scenario.start is Start.EMPTY else self.folder / "base"
 
     @property
     def own(self) -> Path:
@@ -94,9 +115,10 @@ class Part:
 
 async def record(part: Part) -> tuple[Recording, dict[str, int]]:
     """Make the storage that the scenario begins with, and record a run that starts from a copy of it."""
-    storage = part.folder / "recorded"
-    base = part.base if part.scenario.prepared else None
+    storage, base = part.folder / "recorded", part.stored
     async with world(part.own / "settings", part.begun, part.scenario.size, base) as made, tracer() as traced:
+        if base is not None:
+            await _grow_old(part, made, traced, base)
         if base is None:
             storage.mkdir()
         else:
@@ -108,11 +130,20 @@ async def record(part: Part) -> tuple[Recording, dict[str, int]]:
     return Recording(recording[0], effects, recording[1]), dict(run.counts)
 
 
+async def _grow_old(part: Part, made: World, traced: Tracer, base: Path) -> None:
+    """Where the scenario wants it: the catalog of an older version, and a start that was killed before it had ended."""
+    if part.scenario.start in {Start.OLD, Start.INTERRUPTED}:
+        await age(base / CATALOG)
+    if part.scenario.start is Start.INTERRUPTED:
+        args = ("--config", str(made.config(base)), "sync")
+        await traced.run(*args, root=base, folder=part.own / "printed", kill=("rename", RENAMES_OF_A_MIGRATION))
+        assert (base / f"{CATALOG}.migrating").exists()
+
+
 async def kill(part: Part, total: int) -> Points:
     """This part's share of the crash points."""
-    base = part.base if part.scenario.prepared else None
     async with world(part.own / "settings", part.begun, part.scenario.size) as made, tracer() as traced:
-        killer = Killer(made, traced, base, part.own)
+        killer = Killer(made, traced, part.stored, part.own)
         for point, number in enumerate(range(1, total + 1, part.scenario.kill_every)):
             if point % part.of == part.number:
                 await killer.kill("", number)
@@ -123,7 +154,7 @@ async def lose(part: Part) -> Tally:
     """This part's share of the states."""
     recording: Recording = pickle.loads((part.folder / "recording").read_bytes())  # noqa: S301 - written by this program
     async with world(part.own / "settings", part.begun, part.scenario.size) as made:
-        checker = Checker(made, part.own / "scratch", recording.before)
+        checker = Checker(made, part.own / "scratch", recording.before, sync_every=part.sync_every)
         for state in states(recording.disk, recording.effects, part.seed, part.wants):
             await checker.check(state)
     return checker.tally
@@ -142,7 +173,7 @@ def _lose(part: Part) -> Tally:
 def examine(scenario: Scenario, given: argparse.Namespace) -> tuple[Points, Tally]:
     """All of a scenario, in several processes."""
     with _folder() as folder, ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
-        first = Part(scenario, datetime.now(UTC), folder, 0, given.workers, given.seed)
+        first = Part(scenario, datetime.now(UTC), folder, 0, given.workers, given.seed, given.sync_every)
         recording, counts = asyncio.run(record(first))
         (folder / "recording").write_bytes(pickle.dumps(recording))
         parts = [replace(first, number=number) for number in range(given.workers)]
@@ -197,7 +228,9 @@ def report(name: str, points: Points, tally: Tally) -> None:
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crash_points_long.py")
     parser.add_argument("--only", choices=("kill", "power"))
+    parser.add_argument("--scenario", type=int, help="only the n-th, from 1")
     parser.add_argument("--every", type=int, default=1, help="only each n-th crash point and state")
+    parser.add_argument("--sync-every", type=int, default=4, help="put each n-th recovered state before the program")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     return parser
@@ -211,7 +244,8 @@ def main() -> int:
         return 0
     configure("critical", "json", sys.stderr)
     began_s, points, tally = time.monotonic(), Points(), Tally()
-    for scenario in SCENARIOS:
+    chosen = SCENARIOS if given.scenario is None else SCENARIOS[given.scenario - 1 : given.scenario]
+    for scenario in chosen:
         thinned = replace(
             scenario, kill_every=scenario.kill_every * given.every, lose_every=scenario.lose_every * given.every
         )

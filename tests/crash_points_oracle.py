@@ -41,9 +41,13 @@ def on_disk(root: Path) -> dict[str, bytes | None]:
 def ledger(catalog: Path) -> Ledger | None:
     """None where there is no catalog, or nothing in it yet.
 
+    The copy made before a migration stands for the catalog while it is there: the next start puts it back.
+
     Raises:
         sqlite3.Error: it is damaged.
     """
+    copy = catalog.with_name(f"{catalog.name}.migrating")
+    catalog = copy if copy.exists() else catalog
     if not catalog.exists():
         return None
     with closing(sqlite3.connect(catalog)) as connection:

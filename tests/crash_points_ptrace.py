@@ -10,6 +10,7 @@ import platform
 import signal
 import struct
 from dataclasses import dataclass
+from functools import cache
 
 AT_FDCWD = -100
 CALLS = {
@@ -34,9 +35,12 @@ CALLS = {
     88: "symlink",
     90: "chmod",
     91: "fchmod",
+    92: "chown",
+    93: "fchown",
     162: "sync",
     257: "openat",
     258: "mkdirat",
+    260: "fchownat",
     263: "unlinkat",
     264: "renameat",
     265: "linkat",
@@ -89,6 +93,7 @@ class End:
     code: int
 
 
+@cache
 def why_not() -> str:
     """Why nothing can be traced here; empty where it can."""
     if platform.machine() != "x86_64" or platform.system() != "Linux":

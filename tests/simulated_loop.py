@@ -103,7 +103,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Reach for a server; the socket only stands for the connection until its transports are made."""
-        self.effect()
         await self._network.reach(address[1])
         self._dialled[sock.fileno()] = (address[0], address[1])
 

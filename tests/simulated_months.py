@@ -9,6 +9,7 @@ import asyncio
 import gc
 import hashlib
 import json
+import logging
 import os
 import random
 import sys
@@ -23,9 +24,12 @@ from typing import Any
 
 import structlog
 
+from logkeep.catalog import Catalog
 from logkeep.config.sections import DownloadSettings, StorageSettings
+from logkeep.daemon.archiver import catalog_path
 from logkeep.daemon.lifecycle import run_daemon
 from logkeep.errors import LogkeepError
+from logkeep.model import Hour
 from logkeep.vendors.lexiang.settings import LexiangSettings
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings
@@ -80,7 +84,7 @@ class Simulation:
             self._begin()
             while not self._ended:
                 self._live_once()
-        totals = {**self.oracle.totals, "lives": self._lives, "connections": self.network.connections}
+        totals = {**self.oracle.totals, **self.oracle.weight, "lives": self._lives, "connections": self.network.connections}
         return Outcome(
             self.seed, self.days, self._hash.hexdigest(), self.oracle.violations, totals, list(self.lines)
         )
@@ -120,10 +124,22 @@ class Simulation:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
+    async def _enrol(self) -> None:
+        """The account is answered for from two days before the first start on, not for thirty: the months are enough."""
+        settings = self._settings()
+        catalog_path(settings).parent.mkdir(parents=True)
+        catalog = Catalog(catalog_path(settings))
+        await catalog.open()
+        watched_from = Hour.of(START - 2 * DAY)
+        await catalog.accounts.enrol(settings.account_keys, now=START, watched_from=watched_from)
+        await catalog.close()
+
     async def _live(self) -> None:
         for vendor, cloud in self.world.clouds.items():
             if self.world.trouble.get(vendor) != "refused":
                 await cloud.start()
+        if self._lives == 1:
+            await self._enrol()
         async with asyncio.TaskGroup() as tasks:
             directing = tasks.create_task(self._direct())
             while not self._ended:
@@ -205,6 +221,7 @@ class Simulation:
         self.oracle.stopped()
         self.host.close_connections()
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        logging.disable()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
@@ -219,6 +236,7 @@ class Simulation:
             del task
             self.host.loop = loop
             gc.collect()
+        logging.disable(logging.NOTSET)
         sys.unraisablehook = hook
         self.host.mode = mode
         for cloud in self.world.clouds.values():
@@ -229,7 +247,7 @@ class Simulation:
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if error is not None and not isinstance(error, OSError | LogkeepError):
+        if self.host.mode != "dead" and error is not None and not isinstance(error, OSError | LogkeepError | Crash):
             self.oracle.violation(f"unhandled: {context.get('message')}: {error!r}")
 
     def _settings(self) -> Settings:
@@ -244,8 +262,10 @@ class Simulation:
                     client_id=self.world.account.client_id,
                     client_secret=self.world.account.client_secret,  # type: ignore[arg-type]
                     base_url=pan.base_url,
-                    requests_per_second=20.0,
+                    requests_per_second=5.0,
                     poll=f"5 */{habits.poll_hours} * * *",
+                    span_hours=habits.span_hours,
+                    page_size=200,
                 ),
             ),
             lexiang=(
@@ -254,7 +274,7 @@ class Simulation:
                     app_key=self.world.readers.app_key,
                     app_secret=self.world.readers.app_secret,  # type: ignore[arg-type]
                     base_url=lexiang.base_url,
-                    requests_per_second=20.0,
+                    requests_per_second=5.0,
                     interval=habits.interval,
                 ),
             ),
@@ -262,7 +282,7 @@ class Simulation:
 
     def note(self, text: str) -> None:
         """One line of the history."""
-        line = f"{self.host.true_now():%m-%d %H:%M:%S.%f} {text}"
+        line = f"{self.host.true_now():%m-%d %H:%M:%S.%f} {text.replace(str(self.host.root), '<storage>')}"
         self._hash.update(line.encode())
         self.lines.append(line)
 
@@ -277,7 +297,9 @@ class Simulation:
             structlog.configure(**before)
 
     def _logged(self, _logger: object, level: str, event: MutableMapping[str, Any]) -> str:
-        if level != "debug":
+        if level == "debug":
+            self._hash.update(f"{self.host.monotonic_s()} {event}".encode())
+        else:
             self.note(f"{level} {json.dumps(event, default=str, ensure_ascii=False)}")
             self.oracle.told(str(event["event"]), event)
         raise structlog.DropEvent

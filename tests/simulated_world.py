@@ -34,6 +34,7 @@ class Habits:
     """
 
     poll_hours: int = 1
+    span_hours: int = 24
     interval: timedelta = HOUR
     files_an_hour: float = 1.0
     records: int = 20
@@ -50,12 +51,13 @@ class Habits:
     def drawn(cls, rng: random.Random) -> "Habits":
         """Habits of one history among many."""
         return cls(
-            poll_hours=rng.choice((1, 1, 2, 3, 6)),
-            interval=timedelta(minutes=rng.choice((30, 60, 60, 120, 360))),
-            files_an_hour=rng.choice((0.3, 1.0, 1.0, 2.0)),
+            poll_hours=rng.choice((1, 3, 6, 6, 12)),
+            span_hours=rng.choice((24, 72, 168, 168)),
+            interval=timedelta(minutes=rng.choice((60, 120, 360, 360, 720))),
+            files_an_hour=rng.choice((0.8, 1.0, 1.5)),
             records=rng.choice((0, 5, 20, 20, 60)),
             churn=rng.choice((0.0, 0.02, 0.2)),
-            outages=rng.choice((0.05, 0.15, 0.4)),
+            outages=rng.choice((0.03, 0.08, 0.2)),
             crashes=rng.choice((0.1, 0.4, 1.5)),
             disk=rng.choice((0.0, 0.08, 0.2)),
             clock=rng.choice((0.0, 0.05, 0.15)),

@@ -98,13 +98,17 @@ def test_known_rows_that_this_walk_brought_do_not_end_it() -> None:
 
 
 def test_rows_that_a_page_brought_which_did_not_follow_do_not_end_the_walk_either() -> None:
-    """Deleted rows make the walk step back; what it sees on the way is news of this walk."""
+    """Deleted rows make the walk step back; what the page that it left had shown is news of this walk."""
     listing = Listing(rows(80))
-    known = archived(listing) - {f"r{n}" for n in range(12, 20)}
+    known = archived(listing) - {"r17", "r18", "r19"}
     trip = travel(listing, Stretch(None, at(600)), known=known, before={2: lambda: listing.delete(0, 9)})
-    brought = next(n for n, step in enumerate(trip.steps) if step.why.startswith("stepped back"))
-    assert trip.why[brought + 1] == "next page"
-    assert not trip.missed(Listing(listing.rows[:20]))
+    assert trip.why[:3] == ["guard page", "stepped back: the page does not follow on the one before it", "next page"]
+
+
+def test_a_guard_page_with_news_is_followed_by_a_guard_page_of_its_own() -> None:
+    listing = Listing(rows(60))
+    trip = travel(listing, Stretch(None, at(600)), known=archived(listing) - {"r12"})
+    assert trip.why == ["guard page", "next page", "guard page", "old and known"]
 
 
 def test_the_floor_itself_is_not_older_than_the_floor() -> None:
@@ -236,6 +240,14 @@ def test_undated_rows_are_read_wherever_they_stand(place: int, count: int) -> No
     assert (trip.error, trip.missed(listing), trip.suspects) == ("", [], [])
 
 
+def test_known_pages_without_any_time_on_top_end_nothing() -> None:
+    """Some databases put what has no time before everything else."""
+    listing = Listing(undated(40) + rows(60))
+    trip = travel(listing, Stretch(None, at(-600)), known=archived(listing) - {"r4"})
+    assert "r4" in trip.read
+    assert trip.why[-1] == "old and known"
+
+
 def test_a_step_from_a_page_without_any_time_is_no_proof() -> None:
     listing = Listing(undated(10) + rows(20))
     trip = travel(listing, size=10)
@@ -248,9 +260,11 @@ def test_a_step_from_a_page_without_any_time_is_no_proof() -> None:
 def test_one_date_far_off_neither_hides_a_row_nor_stops_a_walk(place: int, second: float, fixed: int | None) -> None:
     """Wherever it stands, at a page's edge too; it once made the walk turn in a circle."""
     listing = Listing(rows(60), fixed=fixed)
+    in_order = travel(listing)
     listing.rows.insert(place, Row("odd", at(second)))
     trip = travel(listing)
     assert (trip.error, trip.missed(listing)) == ("", [])
+    assert len(trip.asked) <= len(in_order.asked) + 2
 
 
 def test_one_date_far_off_makes_a_regular_pass_no_more_than_two_days_deeper() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from listing_world import at
 from logkeep.records.closing import Closing
-from logkeep.records.patience import ABOVE_AT_MOST, STILL_AT_MOST
+from logkeep.records.patience import ABOVE_AT_MOST, STILL_AT_MOST, Patience
 from logkeep.records.sight import Sight
 from logkeep.records.stretch import Stretch
 from logkeep.records.walk import Walk
@@ -55,7 +55,9 @@ answers = st.builds(
     refuses=st.sampled_from([False] * 9 + [True]),
 )
 stretches = st.lists(
-    st.builds(Stretch, st.one_of(st.none(), moments), st.one_of(st.none(), moments), st.integers(0, 10**6)),
+    st.builds(
+        Stretch, st.one_of(st.none(), moments), st.one_of(st.none(), moments), st.integers(0, 10**6), st.just("due")
+    ),
     min_size=1,
     max_size=3,
 )
@@ -137,6 +139,30 @@ def test_every_step_belongs_to_a_stretch_and_says_why(
             assert step.error or finished == wanted
             break
     assert finished == wanted[: len(finished)]
+
+
+def test_new_records_are_worth_any_number_of_pages_and_those_from_above_only_so_many() -> None:
+    patience = Patience()
+    for second in range(0, -10 * STILL_AT_MOST, -1):
+        patience.landed(Sight(["r"], [at(second)]), brought=False)
+    assert patience.exhausted == ""
+    for _ in range(10 * STILL_AT_MOST):
+        patience.landed(Sight(["r"], [at(0)]), brought=True)
+        assert patience.exhausted == ""
+    for _ in range(ABOVE_AT_MOST + 1):
+        assert patience.exhausted == ""
+        patience.above += 1
+        patience.landed(Sight(["r"], [at(0)]), brought=True)
+    assert patience.exhausted.endswith("newer rows than the ones before")
+
+
+def test_pages_that_lead_nowhere_are_worth_only_so_many() -> None:
+    patience = Patience()
+    for _ in range(STILL_AT_MOST + 1):
+        assert patience.exhausted == ""
+        patience.landed(Sight(["r"], [at(0)]), brought=False)
+    patience.landed(Sight(["r"], [at(0)]), brought=False)
+    assert patience.exhausted.endswith("led nowhere")
 
 
 @given(st.integers(0, 10**6), st.integers(2, 20), st.lists(st.sampled_from(["newer", "older", "none"]), max_size=9))

@@ -75,8 +75,9 @@ def test_a_size_that_changes_in_the_middle_hides_no_row_in_silence(habits: dict[
         assert trip.missed(listing) == []
 
 
-def test_a_clamped_page_size_is_learned_and_steps_stay_proven() -> None:
-    listing = Listing(rows(200), clamp=20)
+@pytest.mark.parametrize("words", [{}, {"echoes_size": True}, {"states_size": False}], ids=str)
+def test_a_clamped_page_size_is_learned_from_the_first_page_and_steps_stay_proven(words: dict[str, bool]) -> None:
+    listing = Listing(rows(200), clamp=20, **words)  # type: ignore[arg-type]
     trip = travel(listing, size=100)
     assert trip.walk.page_size == 20
     assert not trip.unproven
@@ -148,6 +149,13 @@ def test_another_page_in_the_answer_is_asked_again(requests: tuple[int, ...]) ->
     trip = travel(listing, twist=twist)
     assert_whole(trip, listing)
     assert sum(why == "asked again: page 1 answered" for why in trip.why) >= 1
+
+
+def test_nothing_is_learned_of_sizes_from_an_answer_to_something_else() -> None:
+    listing = Listing(rows(200))
+    trip = travel(listing, size=20, twist=lambda request, sight: page_one(listing) if request == 3 else sight)
+    assert_whole(trip, listing)
+    assert not trip.unproven
 
 
 def test_page_one_in_every_answer_is_a_failure() -> None:

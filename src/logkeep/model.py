@@ -215,7 +215,7 @@ class StoredFile:
 class Checked:
     """One archived object, read again. ``records`` counts the lines of a segment; ``damage`` is "" for none.
 
-    ``acknowledged``: somebody accepted that damage.
+    ``known``: the damage was on record before; ``acknowledged``: somebody accepted it.
     """
 
     account: AccountKey
@@ -224,6 +224,7 @@ class Checked:
     records: int = 0
     file_id: str | None = None
     damage: str = ""
+    known: bool = False
     acknowledged: bool = False
 
 

@@ -16,6 +16,8 @@ from logkeep.catalog.stream_tables import segments, streams
 from logkeep.catalog.streams import LIVE, SEGMENT_COLUMNS
 from logkeep.catalog.tables import versions
 
+_TABLES = (versions, segments)
+
 
 class Checks:
     """The checks of one catalog. A damaged object counts as checked when it was looked at."""
@@ -50,7 +52,7 @@ class Checks:
         """How many archived objects there are, and their bytes; of those last checked earlier than ``before``."""
         count = size_bytes = 0
         async with self._database.read() as connection:
-            for table in (versions, segments):
+            for table in _TABLES:
                 sums = func.count(), func.coalesce(func.sum(table.c.size_bytes), 0)
                 asked = _from(table, *sums).where(*_of_accounts(table, account_ids))
                 if before is not None:
@@ -59,12 +61,18 @@ class Checks:
                 count, size_bytes = count + int(row[0]), size_bytes + int(row[1])
         return count, size_bytes
 
+    async def newest(self) -> datetime | None:
+        """The latest moment at which any object was checked; in the future, where the clock was set back since."""
+        async with self._database.read() as connection:
+            moments = [(await connection.execute(_from(t, func.max(t.c.checked_at)))).scalar() for t in _TABLES]
+        return max(filter(None, moments), default=None)
+
     async def care(self, account_id: int) -> Care:
         """How well an account's archive is looked after."""
         standing = select(func.count()).where(damages.c.account_id == account_id, damages.c.acked_at.is_(None))
         async with self._database.read() as connection:
             moments = []
-            for table in (versions, segments):
+            for table in _TABLES:
                 query = _from(table, func.min(table.c.checked_at)).where(*_of_accounts(table, [account_id]))
                 moments.append((await connection.execute(query)).scalar())
             found = (await connection.execute(standing)).scalar_one()

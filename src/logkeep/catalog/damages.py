@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from logkeep.catalog import stream_state
@@ -36,7 +36,7 @@ class Damages:
         self._database = database
 
     async def found(self, due: Due, what: str, *, now: datetime, fetch: bool = False) -> bool:
-        """The object is not what was recorded; True where that is news. ``fetch``: want its file again, because of it.
+        """The object is not what was recorded; True where that is news, and then ``fetch`` lets its file be wanted.
 
         What was found first stays the reason once the damaged copy is set aside.
         """
@@ -48,7 +48,7 @@ class Damages:
                 await connection.execute(insert(damages).values(await _row(connection, due, what, now)))
             elif not known.aside and known.lacking is None:
                 await connection.execute(update(damages).where(mine).values(what=what))
-            if fetch and due.stored is not None:
+            if fetch and known is None and due.stored is not None:
                 reason = f"{DAMAGED}, being fetched again: {what}"
                 wanting = update(files).where(*is_file(files, due.account_id, due.stored.file_id))
                 wanting = wanting.where(or_(files.c.wanted.is_(False), files.c.lost_at.is_not(None)))
@@ -156,13 +156,17 @@ class Damages:
         segment_id = damage.segment_id
 
         async def work(connection: AsyncConnection) -> int:
+            standing = damages.c.damage_id == damage.damage_id
+            if segment is not None and segment.path == damage.path:  # byte for byte what was recorded: all is there
+                await connection.execute(delete(damages).where(standing))
+                return 0
             sources = await _sources(connection, segment_id)
             mine = (record_table.c.stream_id == stream.stream_id) & record_table.c.segment_id.in_(sources)
             if segment is not None:
                 number = await insert_segment(connection, segment)
-                rows = [{"k": record_key(record_id)} for record_id in ids]
-                moving = update(record_table).where(mine, record_table.c.record_key == bindparam("k"))
-                await connection.execute(moving.values(segment_id=number), rows)
+                for some in _in_parts(sorted(map(record_key, ids))):
+                    moving = update(record_table).where(mine, record_table.c.record_key.in_(some))
+                    await connection.execute(moving.values(segment_id=number))
             gone = (await connection.execute(select(record_table.c.record_key).where(mine))).scalars().all()
             if gone:
                 lost = [{"damage_id": damage.damage_id, "record_key": bytes(key)} for key in gone]
@@ -171,7 +175,6 @@ class Damages:
             held = segments.c.segment_id == segment_id
             await connection.execute(delete(segments).where(segments.c.merged_into == segment_id))
             await connection.execute(delete(segments).where(held))
-            standing = damages.c.damage_id == damage.damage_id
             await connection.execute(update(damages).where(standing).values(lacking=len(gone), segment_id=None))
             if not gone:
                 await connection.execute(delete(damages).where(standing))

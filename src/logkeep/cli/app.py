@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from logkeep import __version__
-from logkeep.cli import check, demo, explain, gaps, plan, run, status, sync, verify
+from logkeep.cli import check, demo, explain, gaps, plan, rebuild, run, status, sync, verify
 from logkeep.cli.invocation import Invocation
 from logkeep.errors import ConfigError, LogkeepError
 from logkeep.observe.logging import redactor
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for command in (run, sync, status, gaps, plan, explain, check, verify, demo):
+for command in (run, sync, status, gaps, plan, explain, check, verify, rebuild, demo):
     app.command(name=command.NAME)(command.command)
 
 

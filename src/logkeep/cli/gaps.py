@@ -89,6 +89,12 @@ def _required(option: str, value: str | None) -> str:
 async def _acknowledge(opened: Beside, account: str, hours: str | None, reason: str, by: str) -> str:
     record = _find(await opened.catalog.accounts.all(), account)
     name = f"{record.vendor}/{record.name}"
+    if record.vendor == RECORD_VENDOR and hours not in (None, _UNKNOWN):
+        days = sorted({f"{hour.start:%Y-%m-%d}" for hour in _span(hours or "")})
+        damages = opened.catalog.damages
+        count = await damages.acknowledge_records(record.account_id, days, by=by, reason=reason, now=opened.now)
+        if count:
+            return f"{name}: the lacking records of {count} damaged segment(s) acknowledged"
     if record.vendor == RECORD_VENDOR and (hours is not None or record not in opened.orphans):
         raise UsageError(f"--ack {account}: a record stream has no lost hours; what is lacking is read again by itself")
     if hours is None:
@@ -98,9 +104,9 @@ async def _acknowledge(opened: Beside, account: str, hours: str | None, reason: 
         return f"{name}: its absence from the configuration is acknowledged"
     if hours == _UNKNOWN:
         count = await opened.catalog.files.acknowledge_lost(record.account_id, by=by, reason=reason, now=opened.now)
-        return f"{name}: {count} lost file(s) acknowledged"
-    done = await _acknowledge_hours(opened, record, _span(hours), reason, by)
-    return f"{name}: {done} lost hour(s) acknowledged"
+        count += await opened.catalog.damages.acknowledge(record.account_id, None, by=by, reason=reason, now=opened.now)
+        return f"{name}: {count} lost or damaged file(s) acknowledged"
+    return f"{name}: {await _acknowledge_hours(opened, record, _span(hours), reason, by)} acknowledged"
 
 
 def _find(records: list[AccountRecord], account: str) -> AccountRecord:
@@ -120,10 +126,14 @@ def _span(text: str) -> Span:
         raise UsageError(f"HOUR: {error}") from None
 
 
-async def _acknowledge_hours(opened: Beside, record: AccountRecord, span: Span, reason: str, by: str) -> int:
+async def _acknowledge_hours(opened: Beside, record: AccountRecord, span: Span, reason: str, by: str) -> str:
     books = await read_books(opened.catalog, record.account_id, opened.now)
-    others = set(span) - {hour for hour, known in books.hours.items() if known.lost_at is not None}
+    damages = await opened.catalog.damages.of_account(record.account_id)
+    damaged = {damage.hour for damage in damages if damage.file_id is not None and not damage.fetching}
+    others = set(span) - {hour for hour, known in books.hours.items() if known.lost_at is not None} - damaged
     if others:
         listed = ", ".join(str(run) for run in runs(others)[:5])
         raise UsageError(f"HOUR: only lost hours can be acknowledged; not lost: {listed}")
-    return await opened.catalog.hours.acknowledge(record.account_id, span, by=by, reason=reason, now=opened.now)
+    done = await opened.catalog.hours.acknowledge(record.account_id, span, by=by, reason=reason, now=opened.now)
+    files = await opened.catalog.damages.acknowledge(record.account_id, span, by=by, reason=reason, now=opened.now)
+    return f"{done} lost hour(s)" + (f" and {files} damaged file(s)" if files else "")

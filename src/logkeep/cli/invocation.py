@@ -180,7 +180,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         SystemExit: SIGTERM ended it, after cleaning up; the status is the shell's for that signal.
     """
-    gc.freeze()  # what was loaded stays; looking through it again and again took an eighth of a backfill's time
+    gc.freeze()  # what was loaded stays; looking through it again and again took about a tenth of a backfill
     try:
         return asyncio.run(work)
     except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from logkeep.catalog.care import Care
 from logkeep.cli.invocation import Beside, Invocation, with_catalog
 from logkeep.cli.output import STATE_STYLES, china, console, duration, left, print_json, size
 from logkeep.files.ledger import expires_at
@@ -95,6 +96,7 @@ def _show(out: Console, stand: Standing, invocation: Invocation) -> None:
         table.add_row("latest file seen", f"{duration(timedelta(seconds=account.lateness_s))} after its hour ended")
     if account.trouble is not None:
         table.add_row("trouble", Text(f"{account.trouble.reason} (since {china(account.trouble.since)})", style="red"))
+    _add_care(table, stand.care, now)
     table.add_row("gaps", Text(str(len(stand.gaps)), style="red") if stand.gaps else "none")
     out.print(table)
     out.print(heat_map(stand, Hour.of(now)))
@@ -120,9 +122,18 @@ def _show_stream(out: Console, stand: StreamStanding, invocation: Invocation) ->
     table.add_row("token expires", china(stand.token.expires_at if stand.token is not None else None))
     if account.trouble is not None:
         table.add_row("trouble", Text(f"{account.trouble.reason} (since {china(account.trouble.since)})", style="red"))
+    _add_care(table, stand.care, now)
     table.add_row("gaps", Text(str(len(stand.gaps)), style="red") if stand.gaps else "none")
     out.print(table)
     out.print(day_bars(stand, now))
+
+
+def _add_care(table: Table, care: Care, now: datetime) -> None:
+    if care.checked_at is not None:
+        age = duration(max(now - care.checked_at, timedelta()))
+        table.add_row("verified", f"every object within the last {age}")
+    if care.damaged:
+        table.add_row("damaged", Text(str(care.damaged), style="red"))
 
 
 def day_bars(stand: StreamStanding, now: datetime) -> Text:

@@ -1,52 +1,61 @@
 """``logkeep verify``: read everything that is archived again, and compare it with what was recorded."""
 
-import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from logkeep.cli.invocation import Beside, Invocation, with_catalog
 from logkeep.cli.output import console, print_json, size
-from logkeep.files.verify import verify_files
+from logkeep.cli.reading import reading
+from logkeep.clock import Clock
+from logkeep.config.values import parse_size
+from logkeep.daemon.archiver import account_named
+from logkeep.daemon.scrub import Scrub
+from logkeep.errors import UsageError
 from logkeep.model import AccountKey, Checked
-from logkeep.records.verify import verify_segments
 from logkeep.store.local import LocalStore
-from logkeep.store.port import Store
 
 NAME = "verify"
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What was read, and what of it is damaged."""
+    """What was read, and what of it is damaged. ``unrecorded`` is why the catalog does not know of it, if so."""
 
     objects: int = 0
     records: int = 0
     bytes: int = 0
     damaged: list[Checked] = field(default_factory=list)
+    acknowledged: int = 0
+    unrecorded: str = ""
 
     def add(self, checked: Checked) -> None:
         """One object more."""
         self.objects += 1
         self.records += checked.records
         self.bytes += checked.size_bytes
-        if checked.damage:
+        if checked.damage and checked.acknowledged:
+            self.acknowledged += 1
+        elif checked.damage:
             self.damaged.append(checked)
 
 
 def command(
     context: typer.Context,
+    rate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="At most so much a second, such as 20MiB. [default: no limit]")
+    ] = None,
+    account: Annotated[str | None, typer.Option(metavar="A", help="Only this account; NAME or VENDOR/NAME.")] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs; see docs/json.md.")] = False,
 ) -> None:
-    """Read the whole archive again and compare digests and counts; exit 1 when anything is damaged or missing."""
+    """Read the whole archive again, the least recently verified first; exit 1 when anything is damaged or missing."""
     invocation: Invocation = context.obj
-    verdict = with_catalog(invocation, _verify)
+    rate_bytes_per_s = None if rate is None else _rate(rate)
+    verdict = with_catalog(invocation, partial(_verify, invocation.clock, rate_bytes_per_s, account))
     if json:
         print_json(_verdict_json(verdict))
     else:
@@ -55,43 +64,55 @@ def command(
         raise typer.Exit(1)
 
 
-async def _verify(opened: Beside) -> Verdict:
+def _rate(text: str) -> int:
+    try:
+        rate_bytes_per_s = parse_size(text.removesuffix("/s"))
+    except ValueError as error:
+        raise UsageError(f"--rate: {error}") from None
+    if rate_bytes_per_s < 1:
+        raise UsageError(f"--rate: write more than nothing, not {text}")
+    return rate_bytes_per_s
+
+
+async def _verify(clock: Clock, rate_bytes_per_s: int | None, account: str | None, opened: Beside) -> Verdict:
     store, verdict = LocalStore(opened.settings.storage.path, create=False), Verdict()
-    with Progress(
-        TextColumn("verifying"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        bar = progress.add_task("", total=await _bytes(opened))
-        async for checked in _everything(opened, store):
+    keys = await _accounts(opened, account)
+    _, total_bytes = await opened.catalog.checks.totals(account_ids=list(keys))
+    with reading("verifying", total_bytes, clock) as bar:
+
+        def tell(checked: Checked) -> None:
             verdict.add(checked)
-            progress.advance(bar, checked.size_bytes)
+            bar.add(checked.size_bytes)
+
+        scrub = Scrub(opened.catalog, store, clock, tell, list(keys), rate_bytes_per_s)
+        await scrub.everything(opened.now)
+    verdict.unrecorded = scrub.unrecorded
+    for number, key in keys.items():
+        await _add_lacking(opened, number, key, verdict)
+    verdict.damaged.sort(key=lambda checked: (str(checked.account), checked.path))
     return verdict
 
 
-async def _bytes(opened: Beside) -> int:
-    """How much there is to read."""
-    catalog, total = opened.catalog, 0
-    for account in await catalog.accounts.all():
-        total += (await catalog.files.totals(account.account_id))[1]
-        for stream in await catalog.streams.of_account(account.account_id):
-            total += (await catalog.streams.totals(stream.stream_id))[2]
-    return total
+async def _accounts(opened: Beside, name: str | None) -> dict[int, AccountKey]:
+    """Every account ever configured, or the one that is named."""
+    known = {known.account_id: AccountKey(known.vendor, known.name) for known in await opened.catalog.accounts.all()}
+    if name is None:
+        return known
+    key = account_named(opened.settings, name)
+    if key is None:
+        opened.chosen(name)  # says what is wrong with it
+    return {number: found for number, found in known.items() if found == key}
 
 
-async def _everything(opened: Beside, store: Store) -> AsyncIterator[Checked]:
-    """The objects of every account ever configured."""
-    for account in await opened.catalog.accounts.all():
-        key = AccountKey(account.vendor, account.name)
-        async for checked in verify_files(opened.catalog, store, key, account.account_id):
-            yield checked
-        for stream in await opened.catalog.streams.of_account(account.account_id):
-            async for checked in verify_segments(opened.catalog, store, key, stream.stream_id):
-                yield checked
+async def _add_lacking(opened: Beside, account_id: int, key: AccountKey, verdict: Verdict) -> None:
+    """Records that went with a damaged segment: there is no object to be read for them any more."""
+    for damage in await opened.catalog.damages.of_account(account_id):
+        if damage.lacking:
+            what = f"{damage.what}; {damage.lacking} of its {damage.records} records are lacking"
+            if damage.acked_at is None:
+                verdict.damaged.append(Checked(key, damage.path, damage.size_bytes, damage=what))
+            else:
+                verdict.acknowledged += 1
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -100,6 +121,8 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
         "objects": verdict.objects,
         "records": verdict.records,
         "bytes": verdict.bytes,
+        "acknowledged": verdict.acknowledged,
+        "recorded": not verdict.unrecorded,
         "damaged": [
             {
                 "vendor": checked.account.vendor,
@@ -124,3 +147,7 @@ def _show(verdict: Verdict) -> None:
         out.print(table)
     read = f"{verdict.objects} objects, {verdict.records} records, {size(verdict.bytes)} read"
     out.print(f"{read}; {len(verdict.damaged)} damaged" if verdict.damaged else f"{read}; all as recorded")
+    if verdict.acknowledged:
+        out.print(f"{verdict.acknowledged} more damaged, which is acknowledged")
+    if verdict.unrecorded:
+        out.print(f"not written down: {verdict.unrecorded}", style="yellow")

@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 from typing import Any
@@ -24,9 +25,10 @@ from logkeep.clock import Clock
 from logkeep.daemon.alarm import trigger
 from logkeep.daemon.archiver import Archiver, Kept, KeptStream, open_archiver, patience_of
 from logkeep.daemon.lookout import Lookout
+from logkeep.daemon.scrub import Scrub, share
 from logkeep.errors import HomeError
 from logkeep.files.report import standing
-from logkeep.model import AccountKey
+from logkeep.model import AccountKey, Checked
 from logkeep.records.report import stream_standing
 from logkeep.vendors.lexiang.settings import STREAM
 from logkeep.vendors.settings import Settings
@@ -50,12 +52,14 @@ class Rhythm:
     Attributes:
         jitter_s: Passes start up to this much after their alarm, so that many installations do not knock at once.
         again_after_s: A pass that was stopped by trouble is tried again this much later, whatever the cron line says.
+        verify_every_s: How often the next share of the archive is read again (``daemon.scrub``).
         look_again_s: How often a disk that is full, or a storage that is gone, is looked at again.
     """
 
     jitter_s: float = 20.0
     again_after_s: float = 300.0
     look_again_s: float = 15.0
+    verify_every_s: float = 900.0
 
 
 async def run_daemon(settings: Settings, clock: Clock, rng: random.Random) -> None:
@@ -103,7 +107,7 @@ class Daemon:
         records = [
             self._keep(kept.run.account.key, partial(self._stream_pass, kept)) for kept in self._archiver.streams
         ]
-        return [self._watch_the_disk(), *files, *records]
+        return [self._watch_the_disk(), self._verify_by_and_by(), *files, *records]
 
     def ring(self) -> None:
         """Call for a pass over every account; one that is under way is followed by one more, however often it rang."""
@@ -227,6 +231,22 @@ class Daemon:
             with suppress(HomeError):  # each pass says so itself
                 if await self._archiver.room.look_again():
                     self.ring()
+
+    async def _verify_by_and_by(self) -> None:
+        """Read a share of the archive every now and then, and call for passes where anything has to be mended."""
+        archiver, every_s = self._archiver, self._rhythm.verify_every_s
+        while True:
+            await asyncio.sleep(every_s)
+            with suppress(HomeError):  # each pass says so itself
+                objects, size_bytes = await archiver.catalog.checks.totals()
+                part = share(objects, size_bytes, timedelta(seconds=every_s), archiver.clock.now())
+                scrub = Scrub(archiver.catalog, archiver.store, archiver.clock, self._ring_for_damage)
+                await scrub.part(part)
+
+    def _ring_for_damage(self, checked: Checked) -> None:
+        alarm = self._alarms.get(str(checked.account))
+        if checked.damage and not checked.known and alarm is not None:
+            alarm.set()
 
     async def _probe_storage(self) -> str | None:
         try:

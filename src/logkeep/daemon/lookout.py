@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from logkeep.catalog.care import Care
 from logkeep.catalog.records import AccountRecord
 from logkeep.files.ledger import expires_at
 from logkeep.files.plan import DANGER
@@ -27,6 +28,7 @@ class Lookout:
     def look(self, standing: Standing, now: datetime) -> None:
         """Compare how an account stands with what was told of it."""
         worries = self._worries(standing, now) | self._trouble(standing.books.account, now)
+        worries |= self._damage(standing.care)
         self._tell(str(standing.key), worries)
 
     def look_at_stream(self, standing: StreamStanding, now: datetime) -> None:
@@ -35,7 +37,7 @@ class Lookout:
         behind = [gap for gap in standing.gaps if gap.state == StreamState.FAILED]
         if behind:
             worries["stream_behind"] = {"since": rfc3339(behind[0].start), "reason": behind[0].reason}
-        self._tell(str(standing.key), worries | self._trouble(standing.account, now))
+        self._tell(str(standing.key), worries | self._trouble(standing.account, now) | self._damage(standing.care))
 
     def _tell(self, account: str, current: dict[str, dict[str, object]]) -> None:
         told = self.told.setdefault(account, set())
@@ -59,6 +61,12 @@ class Lookout:
                     "hint": "run `logkeep gaps` for the reasons",
                 }
         return worries
+
+    @staticmethod
+    def _damage(care: Care) -> dict[str, dict[str, object]]:
+        if not care.damaged:
+            return {}
+        return {"archive_damaged": {"objects": care.damaged, "hint": "run `logkeep gaps` for what and why"}}
 
     def _trouble(self, account: AccountRecord, now: datetime) -> dict[str, dict[str, object]]:
         trouble = account.trouble

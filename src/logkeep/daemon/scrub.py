@@ -32,6 +32,7 @@ REST = timedelta(days=3)
 """An object that was read or written this lately is not read again yet, however small the archive."""
 LEAST_RATE_BYTES_PER_S = 4 * 2**20
 _AT_ONCE = 64
+_GRAIN = timedelta(microseconds=1)
 _RECORD_EVERY_S = 5.0
 
 log = structlog.stdlib.get_logger("logkeep.daemon")
@@ -78,7 +79,7 @@ class Scrub:
     _standing: dict[str, Damage] = field(default_factory=dict)
 
     async def everything(self, begun_at: datetime) -> None:
-        """Read all that was not verified since ``begun_at``.
+        """Read all there is at ``begun_at``, also what bears a later moment because the clock was wrong.
 
         Cut off anywhere, what was read is recorded as such, and the next reading begins with the rest.
 
@@ -86,7 +87,9 @@ class Scrub:
             StorageError: the storage as a whole is gone.
             CatalogError: the catalog cannot be read.
         """
-        await self._go(before=begun_at, enough=lambda _due, _objects, _bytes: False)
+        newest = await self.catalog.checks.newest()
+        before = max(begun_at, newest or begun_at) + _GRAIN
+        await self._go(before=before, enough=lambda _due, _objects, _bytes: False)
 
     async def part(self, part: Share) -> None:
         """Read one share; raises as ``everything``."""
@@ -143,6 +146,7 @@ class Scrub:
                 records=0 if due.segment is None else due.segment.records,
                 file_id=None if due.stored is None else due.stored.file_id,
                 damage=what,
+                known=known is not None,
                 acknowledged=known is not None and known.acked_at is not None,
             )
         )

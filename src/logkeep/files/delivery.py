@@ -171,7 +171,7 @@ class Deliveries:
             if partial is not None:
                 self._remember(account_id, file.file_id, partial)
             raise
-        if fetched.disagreement is not None and not await self._is_known(delivery, fetched.staged):
+        if fetched.disagreement is not None and not await self._mends(delivery, fetched.staged):
             accepted = await self._compare(delivery, fetched.staged, fetched.disagreement)
             if accepted is None:
                 return
@@ -179,10 +179,11 @@ class Deliveries:
         else:
             await self._archive(delivery, fetched.staged)
 
-    async def _is_known(self, delivery: Delivery, staged: StagedFile) -> bool:
-        """Whether these very bytes were accepted before, however odd they are."""
+    async def _mends(self, delivery: Delivery, staged: StagedFile) -> bool:
+        """Whether these very bytes were accepted before, however odd they are, and their copy is damaged."""
         known = await self._catalog.files.versions(delivery.account_id, delivery.file.file_id)
-        return any(version.sha256 == staged.sha256 for version in known)
+        same = [version for version in known if version.sha256 == staged.sha256]
+        return bool(same) and await self._catalog.damages.at(same[0].path) is not None
 
     async def _left_behind(self, account_id: int, file_id: str) -> Partial | None:
         left = self.resumable.pop((account_id, file_id), None)

@@ -162,6 +162,16 @@ def _hour_folder(hour: Hour | None) -> str:
     return f"date={start.year:04d}-{start.month:02d}-{start.day:02d}/hour={start.hour:02d}"
 
 
+def shown_name(path: str) -> str:
+    """What an archived file's path shows of the vendor's name; ``decorated`` makes the same of that name."""
+    return path.rpartition("/")[2].partition("-")[2]
+
+
+def decorated(name: str) -> str:
+    """What a path shows of the vendor's name."""
+    return _decoration(name)
+
+
 def _decoration(name: str) -> str:
     """What of a vendor's name can be shown: safe characters, shortened before its ``.gz``."""
     suffix = match[0] if (match := _SUFFIX.search(name[-len(".log.gz") :])) else ""

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from logkeep.catalog.records import Changes, FileRecord, HourRecord, Mutation
 from logkeep.files.ledger import GRACE, RETENTION, may_be_gone_from
+from logkeep.files.naming import decorated
 from logkeep.model import Hour, ListedFile, Span
 
 WITHDRAWN = "the vendor no longer offers it"
@@ -121,7 +122,7 @@ def _absorb_row(
     resized = row.size_bytes is not None and row.size_bytes != known.size_bytes
     if resized and known.versions:
         told.append(("resized", f"{known.size_bytes} bytes before, {row.size_bytes} now"))
-    if row.name != known.name:
+    if known.name not in (row.name, decorated(row.name)):  # the latter where it is known from the archive only
         told.append(("renamed", f"{known.name[:100]!r} before, {row.name[:100]!r} now"))
     if hour != known.hour:
         told.append(("moved", f"{known.hour or 'hour unknown'} before, {row.hour or 'hour unknown'} now"))

@@ -149,6 +149,7 @@ class Output:
         self._sha256 = hashlib.sha256()
 
     async def write(self, text: bytes) -> None:
+        """Append."""
         await self._pass_on(await in_thread(partial(self._deflater.compress, text)))
 
     async def finish(self) -> str:

@@ -8,6 +8,7 @@ time, and the same content always gets the same one. Nothing that a vendor wrote
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from logkeep.model import CHINA, AccountKey
@@ -20,6 +21,13 @@ _SUFFIX = ".jsonl.gz"
 _UNDATED = "undated"
 _SHOWN_DIGITS = 12
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_FIRST = "%Y%m%dT%H%M%S"
+_PATH = re.compile(
+    r"(?P<vendor>[A-Za-z0-9][A-Za-z0-9._-]{0,63})/(?P<account>[A-Za-z0-9][A-Za-z0-9._-]{0,63})/"
+    r"(?P<stream>[A-Za-z0-9][A-Za-z0-9._-]{0,63})/date=(?P<day>\d{4}-\d\d-\d\d|unknown)/"
+    r"(?P<first>\d{8}T\d{6}|undated)-(?P<records>[1-9]\d{0,11})-(?P<digits>[0-9a-f]{12})\.jsonl\.gz",
+    re.ASCII,
+)
 _DAY = re.compile(rf"\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY}", re.ASCII)
 
 
@@ -32,6 +40,40 @@ def segment_path(key: AccountKey, stream: str, day: str, name: str) -> str:
     if not all(map(_PLAIN.fullmatch, (key.vendor, key.name, stream, name))) or not _DAY.fullmatch(day):
         raise ValueError(f"no path is made of {(str(key), stream, day, name)!r}")
     return f"{key.vendor}/{key.name}/{stream}/date={day}/{name}{_SUFFIX}"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSegment:
+    """What a segment's path tells; ``sha256_begin`` are the first digits of its digest."""
+
+    key: AccountKey
+    stream: str
+    day: str
+    first: str
+    records: int
+    sha256_begin: str
+
+    @property
+    def first_at(self) -> datetime | None:
+        """The time of its first record, to the second; None where that has none."""
+        return None if self.first == _UNDATED else datetime.strptime(self.first, _FIRST).replace(tzinfo=CHINA)
+
+
+def parse_segment_path(path: str) -> ParsedSegment:
+    """The inverse of ``segment_path`` and ``segment_name``.
+
+    Raises:
+        ValueError: no call of them gives this path.
+    """
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{path[:300]!r} is not the path of a segment")
+    key = AccountKey(match["vendor"], match["account"])
+    records = int(match["records"])
+    parsed = ParsedSegment(key, match["stream"], match["day"], match["first"], records, match["digits"])
+    if parsed.first_at is not None and parsed.day != UNKNOWN_DAY:
+        datetime.fromisoformat(parsed.day)  # a day that no calendar has is refused
+    return parsed
 
 
 def segment_name(first: str, records: int, sha256: str) -> str:

@@ -37,6 +37,15 @@ class Patience:
     _lowest: datetime | None = None
     _before: tuple[Window, str] | None = None
 
+    @property
+    def exhausted(self) -> str:
+        """What went on for too long, "" while nothing did."""
+        if self.still > STILL_AT_MOST:
+            return f"paging is not honoured: {STILL_AT_MOST} pages in a row led nowhere"
+        if self.above > ABOVE_AT_MOST:
+            return "paging is not honoured: page after page shows newer rows than the ones before"
+        return ""
+
     def renew(self) -> None:
         """What there is to be patient with is another thing now."""
         self.still = self.misplaced = self.empty = self.same = self.back = 0

@@ -1,4 +1,4 @@
-"""Mending segments: the damaged one is set aside, what can be read of it is kept, the rest is read from the vendor again.
+"""Mending segments: the damaged one is set aside, its readable lines are kept, the others are read once more.
 
 Whoever reads the archive only records damage (``catalog.damages``). Here, before a pass of the one who holds the
 storage lock: move the damaged copy into quarantine; publish a segment of its whole lines whose ids the catalog maps to
@@ -121,9 +121,9 @@ class SegmentMender:
             output = Output(sink)
             async for lines in self._whole_lines(damage, segment):
                 held = await self._catalog.damages.held_by(segment.segment_id, lines.keys())
-                for record_id in held - found.ids:
-                    await output.write(lines[record_id])
-                    created_at = read_line(lines[record_id])[0].created_at
+                for data in (lines[own] for own in lines if own in held - found.ids):
+                    await output.write(data)
+                    created_at = read_line(data)[0].created_at
                     found.first = min(filter(None, (found.first, created_at)), default=None)
                 found.ids |= held
             found.sha256 = await output.finish()

@@ -55,7 +55,7 @@ class RecordRun:
             CatalogError: not even that could be recorded.
         """
         account, started_at = self.account, self._clock.now()
-        calls_before = account.vendor.calls_made
+        calls_before, pages_before, records_before = account.vendor.calls_made, passing.pages, passing.records
         run_id = await self._catalog.runs.begin(account.account_id, passing.cause, now=started_at)
         contact = Contact(self._catalog.accounts, account.account_id, account.key, self._clock)
         try:
@@ -71,14 +71,14 @@ class RecordRun:
             cause=passing.cause,
             started_at=started_at,
             finished_at=self._clock.now(),
-            listings=passing.pages,
+            listings=passing.pages - pages_before,
             calls=account.vendor.calls_made - calls_before,
-            records=passing.records,
+            records=passing.records - records_before,
             outcome="ok" if passing.error is None else str(passing.error),
         )
         await self._catalog.runs.end(run)
         facts = {name: getattr(run, name) for name in ("cause", "calls", "records", "outcome")}
-        self._log.info("record_pass_finished", pages=passing.pages, cut=passing.cut, **facts)
+        self._log.info("record_pass_finished", pages=run.listings, cut=passing.cut, **facts)
         return passing
 
     async def _read(self, passing: Pass, contact: Contact) -> None:

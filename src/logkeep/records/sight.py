@@ -63,8 +63,8 @@ class Sight:
         return len(self.ids) < window.size and not self.has_next
 
     def older_than(self, floor: datetime, by: timedelta = timedelta()) -> bool:
-        """Whether every row that has a time is older, by more than ``by``."""
-        return all(moment is None or floor - moment > by for moment in self.times)
+        """Whether every row that has a time is older, by more than ``by``; a page without any time is not."""
+        return self.first is not None and all(moment is None or floor - moment > by for moment in self.times)
 
     def disorder(self) -> tuple[timedelta, list[Suspect]]:
         """How far the worst row stands below an older one, and the stretches of time that this makes doubtful."""

@@ -9,14 +9,16 @@ because ids are unique.
 asked in overlapping windows (``windows``), and a step from one to the next counts as **proven** only where the next
 begins with a row strictly newer than the last row of the one before. All rows of that last second, which have no order
 among themselves, then lie in one answer or below it. Where the proof fails the walk steps back, further each time;
-where that does not help it goes on and calls the stretch *suspect*, to be read again.
+where that does not help it tries pages of one size, and at last goes on and calls the stretch *suspect*, to be read
+again.
 
 *The vendor serves pages of one size only*, or a whole page of one second: no proof can be had. Steps go edge to edge,
 back where ``total`` fell, and the walk is ``unproven``: a look at the whole history then needs a second one.
 
 *Newest first is not promised.* A row newer than one above it makes its stretch suspect, and lowers the floor by as much
-as it was out of place. The walk ends at the end of the listing, or after a whole page that is older than the floor and
-known, and a guard page after it that is so too; never at the first known id, never on rows that this walk brought.
+as it was out of place, 48 hours at most. The walk ends at the end of the listing, or after a whole page that is older
+than the floor and known, and a guard page after it that is so too; never at the first known id, never on rows that this
+walk brought.
 
 *Pages lie*: another page's number in the answer, the same rows again, an empty page before ``total`` rows. They are
 asked again, stepped back from, and in the end are a failure with its reason. ``total`` alone concludes nothing.
@@ -33,14 +35,7 @@ from logkeep.catalog.records import Suspect
 from logkeep.model import rfc3339
 from logkeep.records.closing import Closing
 from logkeep.records.landing import Footing, Landing
-from logkeep.records.patience import (
-    ABOVE_AT_MOST,
-    BACK_AT_MOST,
-    EMPTY_AT_MOST,
-    MISPLACED_AT_MOST,
-    STILL_AT_MOST,
-    Patience,
-)
+from logkeep.records.patience import BACK_AT_MOST, EMPTY_AT_MOST, MISPLACED_AT_MOST, Patience
 from logkeep.records.serving import Serving
 from logkeep.records.sight import Sight
 from logkeep.records.stretch import Step, Stretch
@@ -196,8 +191,8 @@ class Walk:
     def _stand_above(self, window: Window) -> Step:
         """All rows are newer than where the walk is: rows came in above, or it stepped back further than needed."""
         self._patience.above += 1
-        if self._patience.above > ABOVE_AT_MOST:
-            return self._fail("paging is not honoured: page after page shows newer rows than the ones before")
+        if self._patience.exhausted:
+            return self._fail(self._patience.exhausted)
         self._offset = window.end if self._patience.back else max(self._offset, window.end)
         return self._ask(self._next(), "rows came in above")
 
@@ -218,8 +213,8 @@ class Walk:
         before = self._landing
         further = before is None or before.further(sight)
         self._landing = landing = self._stand_on(sight, window)
-        if self._patience.still > STILL_AT_MOST:
-            return self._fail(f"paging is not honoured: {STILL_AT_MOST} pages in a row led nowhere")
+        if self._patience.exhausted:
+            return self._fail(self._patience.exhausted)
         self._confirming &= all(record_id in sight.known for record_id in sight.ids)
         counted = sight.total is not None and sight.total > window.start + len(sight.ids)
         if landing.ends and (not counted or (before is not None and before.ends)):
