@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from logkeep.simulator import Request
-
 from simulated_world import DAY, HOUR, RETENTION, World
 
 UNREACHABLE_AFTER = 6 * HOUR
@@ -137,7 +136,7 @@ class Alerts:
             for text in cloud.violations:
                 self._violation(f"vendor: {text}")
             cloud.reset()
-        if (tasks := len(asyncio.all_tasks())) > 200:  # noqa: PLR2004
+        if (tasks := len(asyncio.all_tasks())) > 200:
             self._violation(f"memory: {tasks} tasks are alive")
         if self._days % _MONTH == 0:
             self._weigh()

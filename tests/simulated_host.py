@@ -156,7 +156,7 @@ class Host:
 
 def _error(text: str, name: str) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError(text)
-    error.sqlite_errorname = name  # type: ignore[misc]
+    error.sqlite_errorname = name
     return error
 
 
@@ -234,3 +234,11 @@ class _Statements:
 def seeded(seed: int, name: str) -> random.Random:
     """A stream of chance of its own, so that one more draw here changes nothing there."""
     return random.Random(f"{seed}|{name}")
+
+
+def let_go(lock: Path) -> None:
+    """Close what a dead process still holds of the lock."""
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):
+            if descriptor.readlink() == lock:
+                os.close(int(descriptor.name))

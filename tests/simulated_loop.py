@@ -10,11 +10,16 @@ A crash is told to come after so many effects (calls of threads, statements, pie
 
 import asyncio
 import concurrent.futures
+import gc
+import logging
 import math
 import random
 import signal
 import socket
+import sys
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from simulated_network import Network, Server
@@ -65,7 +70,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def leap(self, seconds: float) -> None:
         """Be so much later, rounded up to a whole microsecond."""
-        self._micros = max(self._micros, math.ceil((self.time() + seconds) * 1e6 - 1e-3))
+        self._micros = max(self._micros + 1, math.ceil((self.time() + seconds) * 1e6 - 1e-3))
 
     def effect(self) -> None:
         """Something outside is about to change: where a crash may come."""
@@ -134,3 +139,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody sleeps."""
+
+
+def drop(loop: VirtualLoop) -> None:
+    """Everybody on a loop is gone; what they still say while they go is nobody's concern."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    logging.disable()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
+        while tasks:
+            task = tasks.pop(0)
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            with suppress(BaseException):
+                task.get_coro().close()  # type: ignore[union-attr]
+            del task
+        loop._ready.clear()  # type: ignore[attr-defined]
+        loop._scheduled.clear()  # type: ignore[attr-defined]
+        loop.close()
+        gc.collect()
+    logging.disable(logging.NOTSET)
+    sys.unraisablehook = hook

@@ -6,17 +6,12 @@ the next life begins on the same folder. Restarts by SIGTERM stay within a life.
 """
 
 import asyncio
-import gc
 import hashlib
 import json
-import logging
-import os
 import random
-import sys
-import warnings
 from collections import deque
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,15 +22,14 @@ import structlog
 from logkeep.catalog import Catalog
 from logkeep.config.sections import DownloadSettings, StorageSettings
 from logkeep.daemon.archiver import catalog_path
-from logkeep.daemon.lifecycle import run_daemon
+from logkeep.daemon.lifecycle import Rhythm, run_daemon
 from logkeep.errors import LogkeepError
 from logkeep.model import Hour
 from logkeep.vendors.lexiang.settings import LexiangSettings
 from logkeep.vendors.pan123.settings import Pan123Settings
 from logkeep.vendors.settings import Settings
-
-from simulated_host import Host, seeded
-from simulated_loop import Crash, VirtualLoop
+from simulated_host import Host, let_go, seeded
+from simulated_loop import Crash, VirtualLoop, drop
 from simulated_network import Network
 from simulated_oracle import Oracle
 from simulated_world import DAY, HOUR, Habits, World
@@ -45,6 +39,7 @@ CHECKED_AT = timedelta(minutes=47)
 _KEPT_LINES = 4000
 _RESTARTED_S = 30.0
 _QUIET = timedelta(hours=60)
+_RHYTHM = Rhythm(look_again_s=300.0)  # the disk is looked at every five minutes: most of the time nothing else happens
 
 
 @dataclass(slots=True)
@@ -84,10 +79,13 @@ class Simulation:
             self._begin()
             while not self._ended:
                 self._live_once()
-        totals = {**self.oracle.totals, **self.oracle.weight, "lives": self._lives, "connections": self.network.connections}
-        return Outcome(
-            self.seed, self.days, self._hash.hexdigest(), self.oracle.violations, totals, list(self.lines)
-        )
+        totals = {
+            **self.oracle.totals,
+            **self.oracle.weight,
+            "lives": self._lives,
+            "connections": self.network.connections,
+        }
+        return Outcome(self.seed, self.days, self._hash.hexdigest(), self.oracle.violations, totals, list(self.lines))
 
     def _begin(self) -> None:
         self._loop()
@@ -125,7 +123,7 @@ class Simulation:
             loop.close()
 
     async def _enrol(self) -> None:
-        """The account is answered for from two days before the first start on, not for thirty: the months are enough."""
+        """The account answers for two days before the first start, not for thirty: the months are enough."""
         settings = self._settings()
         catalog_path(settings).parent.mkdir(parents=True)
         catalog = Catalog(catalog_path(settings))
@@ -159,7 +157,7 @@ class Simulation:
         self._running = True
         self.oracle.started()
         try:
-            await run_daemon(self._settings(), self.host, random.Random(self._lives))
+            await run_daemon(self._settings(), self.host, random.Random(self._lives), _RHYTHM)
         except LogkeepError as error:
             self.note(f"refused to start: {error}")
             self.world.down_until = self.host.true_now() + timedelta(seconds=_RESTARTED_S)
@@ -220,29 +218,12 @@ class Simulation:
         self._running = False
         self.oracle.stopped()
         self.host.close_connections()
-        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-        logging.disable()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
-            for task in tasks:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                with suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]
-            loop._ready.clear()  # type: ignore[attr-defined]
-            loop._scheduled.clear()  # type: ignore[attr-defined]
-            loop.close()
-            tasks.clear()
-            del task
-            self.host.loop = loop
-            gc.collect()
-        logging.disable(logging.NOTSET)
-        sys.unraisablehook = hook
+        drop(loop)
         self.host.mode = mode
         for cloud in self.world.clouds.values():
             cloud._runners.clear()  # servers of the dropped loop
             cloud.witness._in_flight.clear()
-        _let_go(self.host.root / ".logkeep" / "lock")
+        let_go(self.host.root / ".logkeep" / "lock")
         self.world.down_until = START + timedelta(seconds=self._now_s + 6 * 3600 * self._chance.random() ** 5)
 
     def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -260,7 +241,7 @@ class Simulation:
                 Pan123Settings(
                     name="main",
                     client_id=self.world.account.client_id,
-                    client_secret=self.world.account.client_secret,  # type: ignore[arg-type]
+                    client_secret=self.world.account.client_secret,
                     base_url=pan.base_url,
                     requests_per_second=5.0,
                     poll=f"5 */{habits.poll_hours} * * *",
@@ -272,7 +253,7 @@ class Simulation:
                 LexiangSettings(
                     name="hq",
                     app_key=self.world.readers.app_key,
-                    app_secret=self.world.readers.app_secret,  # type: ignore[arg-type]
+                    app_secret=self.world.readers.app_secret,
                     base_url=lexiang.base_url,
                     requests_per_second=5.0,
                     interval=habits.interval,
@@ -303,11 +284,3 @@ class Simulation:
             self.note(f"{level} {json.dumps(event, default=str, ensure_ascii=False)}")
             self.oracle.told(str(event["event"]), event)
         raise structlog.DropEvent
-
-
-def _let_go(lock: Path) -> None:
-    """Close what a dead process still holds of the lock."""
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{name}") == str(lock):
-                os.close(int(name))

@@ -166,6 +166,15 @@ class Server(asyncio.AbstractServer):
     async def wait_closed(self) -> None:
         """Nothing is left to wait for."""
 
+    async def start_serving(self) -> None:
+        """It does from the first."""
+
+    async def serve_forever(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     def is_serving(self) -> bool:
         return self._port in self._network.served
 

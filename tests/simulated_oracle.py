@@ -18,7 +18,6 @@ from logkeep.model import Gap, HourState, StreamState
 from logkeep.records.report import stream_standing
 from logkeep.vendors.lexiang.settings import STREAM
 from logkeep.vendors.settings import Settings
-
 from simulated_alerts import Alerts
 from simulated_archive import FileShelf, RecordShelf
 from simulated_world import DAY, HOUR, RETENTION, Version, World, china
@@ -149,7 +148,7 @@ class Oracle:
         ends, now = self._record_ends, self.now
         self._alerts.record_pass(now, ok=ok, begun=ends[-1] if ends else None)
         self._record_ends = [*ends[-2:], now] if ok else [now]
-        if len(self._record_ends) < 3:  # noqa: PLR2004 - one end before two passes in a row
+        if len(self._record_ends) < 3:
             return
         begun = self._record_ends[0]
         self.totals["record_passes"] += 1
@@ -222,7 +221,7 @@ class Oracle:
             pan, lexiang = settings.pan123[0], settings.lexiang[0]
             patience = patience_of(pan, settings.schedule.zone, now)
             known = {record.vendor: record for record in await catalog.accounts.all()}
-            if len(known) < 2:  # noqa: PLR2004 - both vendors
+            if len(known) < 2:
                 return
             files = await standing(catalog, known["pan123"], now=now, settle=pan.settle, patience=patience)
             stream = await stream_standing(catalog, known["lexiang"], STREAM, now=now, interval=lexiang.interval)
@@ -242,10 +241,11 @@ class Oracle:
             unseen = last_answer is None or last_answer < hour + HOUR + SETTLE
             proved = any(hour + HOUR + SETTLE <= s and e < hour + RETENTION for s, e in self._proved_to)
             if unseen and hour not in named:
-                self.violation(f"silent gap: {china(hour):%Y%m%d%H} was never listed after it settled, and is not named")
+                self.violation(f"silent gap: {china(hour):%Y%m%d%H} was never listed once settled, and is not named")
             if named.get(hour) == HourState.LOST and proved and not self._owed.get(hour):
                 self.violation(f"false gap: {china(hour):%Y%m%d%H} is called lost, and nothing of it is")
-            never = not any(hour + HOUR + SETTLE <= e and s <= hour + RETENTION + GRACE for s, e in self._alerts.listings)
+            settled, gone = hour + HOUR + SETTLE, hour + RETENTION + GRACE
+            never = not any(settled <= e and s <= gone for s, e in self._alerts.listings)
             judged = self._well_at is not None and self._well_at > lost_from + HOUR
             if never and judged and named.get(hour) != HourState.LOST:
                 self.violation(f"silent loss: {china(hour):%Y%m%d%H} was never listed, and is not called lost")

@@ -14,7 +14,6 @@ from typing import Any
 
 from logkeep.simulator import Account, Fault, LexiangCloud, OfferedFile, Pan123Cloud
 from logkeep.simulator.pan123.offered import CHINA, hour_index
-
 from simulated_host import Host, seeded
 from simulated_network import Network
 

@@ -257,6 +257,7 @@ COMMANDS: dict[str, Callable[[Hour], list[list[str]]]] = {
     "`logkeep explain ID --json`": lambda _: [["explain", "1"], ["explain", ODD], ["explain", BARE]],
     "`logkeep check --json`": lambda _: [["check"], ["check", "--offline"]],
     "`logkeep verify --json`": lambda _: [["verify"]],
+    "`logkeep rebuild --json`": lambda _: [["rebuild", "--replace"]],
 }
 
 
@@ -304,6 +305,9 @@ async def eventful(home: Installation, cloud: LexiangCloud, now: Hour) -> None:
     await catalog.close()
     segment = min(home.storage.glob("lexiang/hq/*/date=*/*.jsonl.gz"))
     segment.write_bytes(segment.read_bytes() + b"x")
+    (home.storage / path).parent.mkdir(parents=True)
+    (home.storage / path).write_bytes(b"no gzip")
+    (home.storage / "notes.txt").write_text("mine", encoding="utf-8")
     acknowledged = await home.run("gaps", "--ack", "main", str(now + -800), "--reason", "disk full", "--by", "ops")
     assert acknowledged.code == 0
 

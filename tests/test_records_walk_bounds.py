@@ -20,7 +20,7 @@ from logkeep.records.stretch import Stretch
 from logkeep.records.walk import Walk
 from logkeep.records.windows import Window, aligned
 
-WITHOUT_PROGRESS = STILL_AT_MOST + ABOVE_AT_MOST + 180
+WITHOUT_PROGRESS = STILL_AT_MOST + ABOVE_AT_MOST + 200
 """Pages that lead nowhere, pages from above, and what is asked again, stepped back for or looked for meanwhile."""
 IDS = [f"id{n}" for n in range(12)]
 

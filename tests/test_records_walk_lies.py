@@ -122,6 +122,17 @@ def test_refused_sizes_are_halved_down_to_one_and_then_it_is_a_failure() -> None
     assert step.error == "not even a page of one record is served"
 
 
+def test_sizes_that_are_refused_and_exceeded_in_turn_end_the_walk() -> None:
+    walk = Walk([Stretch(None, None)], 4)
+    requests = 0
+    step = walk.refused()
+    while step.ask is not None and requests < 200:
+        requests += 1
+        ids = ["a", "b", "c", "d"]
+        step = walk.refused() if requests % 2 == 0 else walk.tell(Sight(ids, [at(0)] * 4, set(ids), has_next=True))
+    assert step.error == "page sizes are refused that were served before"
+
+
 def test_a_refusal_repeats_nothing_that_the_page_before_said() -> None:
     walk = Walk([Stretch(None, None)], 4)
     told = walk.tell(Sight(["a", "b", "c", "d"], [at(9), at(3), at(5), at(1)], has_next=True))

@@ -243,3 +243,11 @@ async def test_reading_at_a_rate_takes_its_time(kept: World) -> None:
         store = LocalStore(kept.root, create=False)
         await Scrub(catalog, store, kept.clock, lambda _: None, rate_bytes_per_s=1000).everything(kept.clock.now())
     assert kept.clock.monotonic_s() - begun_s == pytest.approx(size_bytes / 1000, abs=0.1)
+
+
+async def test_a_copy_that_is_set_aside_replaces_no_other_one(kept: World) -> None:
+    store, (one, other, *_) = LocalStore(kept.root, create=False), sorted(kept.archived())
+    held = kept.archived()
+    where = [await store.set_aside(path, "damaged-x") for path in (one, other)]
+    assert [(kept.root / str(name)).read_bytes() for name in where] == [held[one], held[other]]
+    assert await store.set_aside(one, "damaged-x") is None

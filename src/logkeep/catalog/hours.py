@@ -161,7 +161,7 @@ def _values(record: HourRecord) -> dict[str, Any]:
 
 def _record(row: Row[Any]) -> HourRecord:
     """From ``_COLUMNS``; by position, because a window holds many hundred hours and is read often."""
-    *values, first, last = row
+    *values, first, last = tuple[Any, ...](row)
     return HourRecord(
         **dict(zip(_FIELDS, values, strict=True)), blank_span=None if first is None else Span(first, last)
     )

@@ -62,7 +62,7 @@ class Rhythm:
     verify_every_s: float = 900.0
 
 
-async def run_daemon(settings: Settings, clock: Clock, rng: random.Random) -> None:
+async def run_daemon(settings: Settings, clock: Clock, rng: random.Random, rhythm: Rhythm | None = None) -> None:
     """Keep until SIGTERM or SIGINT, then drain and return.
 
     Raises:
@@ -74,7 +74,7 @@ async def run_daemon(settings: Settings, clock: Clock, rng: random.Random) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_archiver(settings, clock, rng) as archiver:
-        daemon = Daemon(archiver, rng)
+        daemon = Daemon(archiver, rng, rhythm)
         async with daemon.listening(), archiver.working(settings.daemon.drain), asyncio.TaskGroup() as tasks:
             keeping = [tasks.create_task(work, name="keep") for work in daemon.work()]
             with daemon.scheduled():

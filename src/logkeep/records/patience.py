@@ -14,6 +14,8 @@ STILL_AT_MOST = 256
 """Pages that neither bring anything new nor lead further down in time."""
 ABOVE_AT_MOST = 64
 """Pages that are newer as a whole than where the walk is, while none leads further down in time."""
+REFUSED_AT_MOST = 16
+"""Sizes that are refused, each half the one before, while larger pages come in between."""
 MISPLACED_AT_MOST = 4
 SAME_AT_MOST = 5
 EMPTY_AT_MOST = 2
@@ -25,7 +27,8 @@ class Patience:
     """Counts since the walk last got on.
 
     ``still`` pages led nowhere, ``above`` were newer than where the walk is, ``misplaced`` had another number,
-    ``empty`` had no row, ``same`` in a row began like the page above; ``back``: how often the walk stepped back.
+    ``empty`` had no row, ``same`` in a row began like the page above; ``back``: how often the walk stepped back;
+    ``refused``: how often a size was refused.
     """
 
     still: int = 0
@@ -34,6 +37,7 @@ class Patience:
     empty: int = 0
     same: int = 0
     back: int = 0
+    refused: int = 0
     _lowest: datetime | None = None
     _before: tuple[Window, str] | None = None
 
@@ -44,11 +48,13 @@ class Patience:
             return f"paging is not honoured: {STILL_AT_MOST} pages in a row led nowhere"
         if self.above > ABOVE_AT_MOST:
             return "paging is not honoured: page after page shows newer rows than the ones before"
+        if self.refused > REFUSED_AT_MOST:
+            return "page sizes are refused that were served before"
         return ""
 
     def renew(self) -> None:
         """What there is to be patient with is another thing now."""
-        self.still = self.misplaced = self.empty = self.same = self.back = 0
+        self.still = self.misplaced = self.empty = self.same = self.back = self.refused = 0
 
     def landed(self, sight: Sight, *, brought: bool) -> None:
         """The walk stands on this page; ``brought``: it, or pages that led here, had records that were not known."""

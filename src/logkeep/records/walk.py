@@ -79,8 +79,9 @@ class Walk:
 
     def refused(self) -> Step:
         """The vendor would not serve a page of this size: ask for half of it."""
-        if self._serving.size == 1:
-            return self._fail("not even a page of one record is served")
+        self._patience.refused += 1
+        if self._serving.size == 1 or self._patience.exhausted:
+            return self._fail(self._patience.exhausted or "not even a page of one record is served")
         self._serving.size //= 2
         self._suspects, self._unproven = [], False
         window = self._next() if self._closing is None else self._serving.window(self._asked.start)
