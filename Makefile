@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: demo test coverage test-system lint bench crash lock clean
+.PHONY: demo test coverage test-system lint bench crash soak lock clean
 .DEFAULT_GOAL := test
 
 $(READY): requirements-dev.lock pyproject.toml
@@ -34,6 +34,12 @@ lint: $(READY)
 
 crash: $(READY)
 	$(BIN)/python tests/crash_points_long.py --workers $(WORKERS)
+
+SEEDS ?= 20
+DAYS  ?= 60
+FIRST ?= 1
+soak: $(READY)
+	$(BIN)/python tests/soak.py --seeds $(SEEDS) --days $(DAYS) --first $(FIRST) --workers $(WORKERS)
 
 bench: $(READY)
 	$(BIN)/python bench/memory.py

@@ -88,10 +88,11 @@ class Simulation:
         return Outcome(self.seed, self.days, self._hash.hexdigest(), self.oracle.violations, totals, list(self.lines))
 
     def _begin(self) -> None:
-        self._loop()
+        loop = self._loop()
         self.world.begin()
         self.oracle.begin()
         self.host.root.mkdir()
+        loop.close()
         for day in range(self.days):
             self.world.at(START + day * DAY, self._day, day)
         if self.habits.long_outage:
@@ -111,14 +112,16 @@ class Simulation:
     def _live_once(self) -> None:
         self._lives += 1
         loop = self._loop()
+        crashed = False
         try:
             loop.run_until_complete(self._live())
         except Crash:
-            self._now_s = loop.time()
+            crashed = True  # its frames hold everything alive until it is gone itself
+        self._now_s = loop.time()
+        if crashed:
             self._bury(loop)
             self.note("crash")
         else:
-            self._now_s = loop.time()
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
@@ -257,6 +260,7 @@ class Simulation:
                     base_url=lexiang.base_url,
                     requests_per_second=5.0,
                     interval=habits.interval,
+                    per_page=10,
                 ),
             ),
         )
@@ -282,5 +286,6 @@ class Simulation:
             self._hash.update(f"{self.host.monotonic_s()} {event}".encode())
         else:
             self.note(f"{level} {json.dumps(event, default=str, ensure_ascii=False)}")
-            self.oracle.told(str(event["event"]), event)
+            assert self.host.loop is not None
+            self.host.loop.inline(lambda: self.oracle.told(str(event["event"]), event))
         raise structlog.DropEvent

@@ -428,7 +428,7 @@ def test_every_reason_why_a_stream_is_not_covered_is_explained() -> None:
     table = rows(section(read("docs/operations.md"), "When a record stream is not covered"))
     explained = [re.sub("[`…]", "", reason).strip() for reason, *_ in table]
     told = list(reasons_of_streams())
-    assert len(told) > 5
+    assert len(told) > 3
     assert [reason for reason in told if not any(part in reason for part in explained)] == []
     assert {"drift", "disorder", "unreadable"} <= set(explained)
 

@@ -91,9 +91,9 @@ async def test_a_page_without_news_moves_the_state() -> None:
     assert keeper.batches == [Batch(7, 0, 0)]
 
 
-@pytest.mark.parametrize(("size", "accepted"), [(1, 16), (0, 16), (100, 16), (1000, 5), (7000, 1)])
+@pytest.mark.parametrize(("size", "accepted"), [(1, 4), (0, 4), (100, 4), (1000, 2), (7000, 1)])
 async def test_only_so_much_may_wait(size: int, accepted: int) -> None:
-    """Sixteen pages or about five thousand records beside the batch under way; then putting waits."""
+    """Four pages or about two thousand records beside the batch under way; then putting waits."""
     keeper = GatedKeeper()
     async with Intake(keeper, KEY) as intake:
         await intake.put([], after(0))
@@ -116,7 +116,7 @@ async def test_a_put_cancelled_while_it_waits_hands_nothing_over() -> None:
     async with Intake(keeper, KEY) as intake:
         await intake.put([], after(0))
         await begun(keeper)
-        for page in range(16):
+        for page in range(4):
             await intake.put([], after(page))
         waiting = asyncio.ensure_future(intake.put(records([1]), after(99)))
         await asyncio.sleep(0)
@@ -124,7 +124,7 @@ async def test_a_put_cancelled_while_it_waits_hands_nothing_over() -> None:
         await asyncio.wait((waiting,))
         keeper.gate.set()
         await intake.settled()
-        assert keeper.batches[-1] == Batch(15, 0, 0)
+        assert keeper.batches[-1] == Batch(3, 0, 0)
         assert intake.pending == set()
 
 
@@ -136,7 +136,7 @@ async def test_after_a_failure_nothing_more_is_taken_and_everybody_is_told() -> 
         async with Intake(keeper, KEY) as intake:
             await intake.put(records([1]), after(1))
             await begun(keeper)
-            for page in range(16):
+            for page in range(4):
                 await intake.put([], after(page))
             waiting = [asyncio.ensure_future(intake.put([], after(99))), asyncio.ensure_future(intake.settled())]
             await asyncio.sleep(0)

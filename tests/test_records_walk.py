@@ -7,6 +7,7 @@ import pytest
 
 from listing_world import Listing, Row, Trip, at, rows, travel
 from logkeep.catalog.records import Suspect
+from logkeep.records.coverage import concerns
 from logkeep.records.sight import Sight
 from logkeep.records.stretch import Stretch
 from logkeep.records.windows import Window
@@ -139,6 +140,19 @@ def test_rows_deleted_above_hide_none(size: int, count: int) -> None:
     listing = Listing(rows(600))
     trip = travel(listing, size=size, before={4: lambda: listing.delete(0, count)})
     assert_whole(trip, listing)
+
+
+@pytest.mark.parametrize("count", range(1000, 1008))
+def test_more_rows_deleted_above_than_the_walk_steps_back_make_the_gap_suspect(count: int) -> None:
+    """Two rows to a second; every row that was hidden is of a second that is suspect, to be read again."""
+    listing = Listing([Row(f"r{n}", at(-(n // 2))) for n in range(3000)])
+    trip = travel(listing, size=13, before={220: lambda: listing.delete(0, count)})
+    missed = [row for row in listing.rows if row.record_id in trip.missed(listing)]
+    suspects = [suspect for step in trip.steps for suspect in step.suspects]
+    assert len(missed) > 100
+    assert all(any(concerns(suspect, row.created_at or at(0)) for suspect in suspects) for row in missed)
+    assert [step.unproven for step in trip.steps if step.suspects] == [True]
+    assert trip.error == ""
 
 
 @pytest.mark.parametrize("size", SIZES)

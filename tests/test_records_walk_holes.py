@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from listing_world import Listing, Row, Trip, at, rows, travel
+from logkeep.records.closing import Closing
+from logkeep.records.sight import Sight
 from logkeep.records.stretch import Stretch
+from logkeep.records.windows import Window
 
 COUNT = 1000
 TOP, BOTTOM = 400, 600
@@ -155,14 +158,37 @@ def test_a_page_without_any_time_is_no_place_to_land_on() -> None:
     assert len(trip.finished) == 2
 
 
-@pytest.mark.parametrize("place", [400, 401, 402])
-def test_one_row_that_stands_too_low_is_no_place_to_land_on(place: int) -> None:
-    """It is newer than the hole, and stands at the begin of a page in the midst of it."""
+@pytest.mark.parametrize("above", range(425, 465, 3))
+def test_one_row_that_stands_too_low_is_no_place_to_land_on(above: int) -> None:
+    """It is newer than the hole, and some estimates lead to a page in the midst of it that begins with this row."""
     listing = Listing(rows(COUNT))
     listing.rows.insert(430, listing.rows.pop(380))
-    hole = Stretch(at(minutes(TOP)), at(minutes(BOTTOM + 5)), 435)
-    trip = travel(listing, Stretch(None, at(600)), hole, size=place - 380, known=known())
-    assert set(trip.missed(listing)) <= known()
+    for size in (8, 13, 20):
+        trip = travel(listing, *stretches(above), size=size, known=known())
+        assert set(trip.missed(listing)) <= known()
+
+
+def closing_on(*times: float, start: int = 40) -> bool:
+    """Whether a page with these rows is one to land on; the hole begins at second 0."""
+    sight = Sight([f"r{n}" for n in range(len(times))], [at(second) for second in times], has_next=True)
+    return Closing(at(0), above=40).lands(sight, Window(start + 1, 1))
+
+
+def test_a_page_to_land_on_begins_above_the_hole_and_reaches_it() -> None:
+    assert closing_on(2, 1, 0)
+    assert not closing_on(3, 2, 1)
+    assert not closing_on(-1, -2, -3)
+
+
+def test_the_second_that_the_hole_begins_with_may_have_rows_above_the_page() -> None:
+    assert not closing_on(0, 0, -1)
+    assert not closing_on(1, 0, -1)
+
+
+def test_one_newer_row_is_enough_on_a_page_of_one() -> None:
+    assert not closing_on(1)
+    assert not closing_on(0)
+    assert closing_on(0, start=0)
 
 
 def test_a_stretch_that_follows_close_below_is_read_on_without_looking_for_it() -> None:

@@ -123,13 +123,15 @@ def test_refused_sizes_are_halved_down_to_one_and_then_it_is_a_failure() -> None
 
 
 def test_sizes_that_are_refused_and_exceeded_in_turn_end_the_walk() -> None:
-    walk = Walk([Stretch(None, None)], 4)
-    requests = 0
+    """Each refusal halves the size, and each page shows that larger ones are served."""
+    walk, known = Walk([Stretch(None, None)], 4), {"a", "b", "c", "d"}
     step = walk.refused()
-    while step.ask is not None and requests < 200:
-        requests += 1
-        ids = ["a", "b", "c", "d"]
-        step = walk.refused() if requests % 2 == 0 else walk.tell(Sight(ids, [at(0)] * 4, set(ids), has_next=True))
+    for request in range(200):
+        turn = request % 3
+        ids = ["abcd"[(n + request) % 4] for n in range(4)]
+        step = walk.tell(Sight(ids, [at(0)] * 4, known, has_next=True)) if turn == 0 else walk.refused()
+        if step.ask is None:
+            break
     assert step.error == "page sizes are refused that were served before"
 
 

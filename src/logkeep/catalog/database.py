@@ -38,6 +38,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
     "PRAGMA journal_size_limit=8388608",
+    "PRAGMA cache_size=-512",  # KiB a connection; what is read again comes from the system's own cache
 )
 
 

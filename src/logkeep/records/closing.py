@@ -17,8 +17,8 @@ _TRIES_AT_MOST = 48
 class Closing:
     """The search for the first row that is not newer than ``top``; about ``above`` rows are.
 
-    Rows before ``shallow`` were seen to be newer, rows from ``deep`` on not to be. After too many tries it ends on page
-    1, from where everything is found, if slowly.
+    Rows before ``shallow`` were seen to be newer, rows from ``deep`` on not to be. After too many tries any page above
+    the hole will do; from there everything is found, if slowly.
     """
 
     top: datetime
@@ -30,7 +30,7 @@ class Closing:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the search has been given up, for page 1."""
+        """Whether it has gone on for too long."""
         return self.tries >= _TRIES_AT_MOST
 
     def begin(self, page_size: int) -> int:
@@ -58,8 +58,6 @@ class Closing:
     def next(self, window: Window, page_size: int) -> int:
         """The row that the next page should hold, after one that was no landing."""
         self.tries += 1
-        if self.exhausted:
-            return 0
         if self.deep is not None and self.deep <= self.shallow:  # rows moved, or one page ends where the other begins
             self.shallow = 0
             return max(self.deep - page_size, 0)

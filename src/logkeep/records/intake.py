@@ -1,7 +1,8 @@
 """Between the walk and the disk: what pages bring gathers while the batch before it is made durable.
 
 A page's records come with the stream's state *after* that page. Whatever waits goes together with the latest state, so
-a slow disk makes larger commits, not more of them, and the walk goes on asking meanwhile. Only so much may wait.
+a slow disk makes larger commits, not more of them, and the walk goes on asking meanwhile. Only so much may wait, which
+also bounds what a kill costs: those pages are read again.
 """
 
 import asyncio
@@ -16,8 +17,8 @@ from logkeep.model import AccountKey, ListedRecord
 from logkeep.records.segment import SegmentKeeper
 from logkeep.store.blocking import settled
 
-_MOST_RECORDS = 5_000
-_MOST_PAGES = 16
+_MOST_RECORDS = 2_000
+_MOST_PAGES = 4
 
 
 class Intake:
