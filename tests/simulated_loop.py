@@ -157,6 +157,7 @@ def drop(loop: VirtualLoop) -> None:
         loop._ready.clear()  # type: ignore[attr-defined]
         loop._scheduled.clear()  # type: ignore[attr-defined]
         loop.close()
-        gc.collect()
+        for _ in range(3):  # what a coroutine held is free only after it went
+            gc.collect()
     logging.disable(logging.NOTSET)
     sys.unraisablehook = hook

@@ -170,7 +170,7 @@ class Simulation:
 
     async def _direct(self) -> None:
         """Let what is planned happen when it is time."""
-        while True:
+        while not self._ended:
             wait_s = (self.world.next_action() - self.host.true_now()).total_seconds()
             await asyncio.sleep(max(wait_s, 0.0))
             action, args = self.world.take_action()
@@ -221,11 +221,11 @@ class Simulation:
         self._running = False
         self.oracle.stopped()
         self.host.close_connections()
-        drop(loop)
-        self.host.mode = mode
         for cloud in self.world.clouds.values():
             cloud._runners.clear()  # servers of the dropped loop
             cloud.witness._in_flight.clear()
+        drop(loop)
+        self.host.mode = mode
         let_go(self.host.root / ".logkeep" / "lock")
         self.world.down_until = START + timedelta(seconds=self._now_s + 6 * 3600 * self._chance.random() ** 5)
 

@@ -111,7 +111,7 @@ async def test_lost_files_without_an_hour_are_acknowledged_as_unknown(lossy: Los
         ("x1", None, "lost"),
     ]
     done = await lossy.made.run("gaps", "--ack", "main", "unknown", *WHO)
-    assert (done.code, done.out) == (0, "pan123/main: 2 lost file(s) acknowledged\n")
+    assert (done.code, done.out) == (0, "pan123/main: 2 lost or damaged file(s) acknowledged\n")
     assert len(await lossy.gaps()) == 1, "the hours are another matter"
 
 

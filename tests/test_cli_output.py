@@ -67,7 +67,7 @@ async def test_gaps_in_json_when_nothing_is_missing(made: Installation) -> None:
 async def test_status_in_json(made: Installation) -> None:
     outcome = await made.run("status", "--json")
     assert (outcome.code, outcome.err) == (0, "")
-    assert list(outcome.json) == ["now", "keeper", "accounts", "orphans"]
+    assert list(outcome.json) == ["now", "keeper", "accounts", "streams", "orphans"]
     assert (outcome.json["keeper"], outcome.json["orphans"]) == (None, [])
     (account,) = outcome.json["accounts"]
     assert list(account["hours"]) == [state.value for state in HourState]
@@ -131,7 +131,7 @@ async def test_the_story_of_an_hour_and_of_a_file(made: Installation) -> None:
     ("args", "words"),
     [
         (("12345678",), "'12345678' is no hour (YYYYMMDDHH) and no id that is on record"),
-        (("2026031007", "--account", "other"), "--account: 'other' is not configured; there is pan123/main"),
+        (("2026031007", "--account", "other"), "--account: 'other' names none of the configured accounts, or several: pan123/main"),
     ],
 )
 async def test_something_that_nobody_can_explain(made: Installation, args: tuple[str, ...], words: str) -> None:

@@ -21,7 +21,7 @@ from config_text import write_config
 RECORDS = 50_000
 KILLS = 20
 PER_PAGE = 100
-PER_SECOND = 40.0
+PER_SECOND = 80.0
 """Far above what the vendor is asked in earnest, and slow enough that pages become durable while the next ones come."""
 OVERHEAD_AT_MOST = 1.3
 END = datetime(2026, 3, 10, 4, 5, tzinfo=UTC)

@@ -162,8 +162,9 @@ def test_the_mark_never_goes_back() -> None:
     assert progress.stream.mark == hours(7)
 
 
-def test_the_end_of_the_listing_covers_everything_below() -> None:
-    hole = Stretch(hours(-5), None)
+@pytest.mark.parametrize("bottom", [None, hours(-9)])
+def test_the_end_of_the_listing_covers_everything_below(bottom: datetime | None) -> None:
+    hole = Stretch(hours(-5), bottom)
     progress = begin(replace(STREAM, covered=(Covered(hours(-5), hours(-2), 5),)), HEAD, hole)
     progress.take(end(hole), [])
     assert progress.stream.covered == (Covered(None, hours(-2), 5),)
