@@ -5,7 +5,6 @@ whenever something is logged. A promise counts from moments that the program can
 a poll's alarm came, and still is when the next pass has ended without any failure, has to be in the archive then.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -63,6 +62,11 @@ class Oracle:
         rss = self._alerts.rss
         return {"first_month_mib": rss[0], "last_month_mib": rss[-1]} if rss else {}
 
+    @property
+    def listed(self) -> list[tuple[datetime, datetime]]:
+        """From when to when 123pan answered listings; silence of more than half a day parts two of them."""
+        return self._alerts.listings
+
     def violation(self, text: str) -> None:
         """Something must not be so."""
         if len(self.violations) < 200:
@@ -95,8 +99,6 @@ class Oracle:
     def _clock_right_since(self, moment: datetime) -> bool:
         set_at = self._world.clock_set_at
         return not self._world.host.offset and (set_at is None or set_at < moment)
-
-    # --- files
 
     def _file_pass(self, *, ok: bool) -> None:
         begun, now = self._pass_end, self.now
@@ -141,8 +143,6 @@ class Oracle:
     def _kept(self, version: Version) -> None:
         self.totals["files"] += 1
         self._owed[version.hour].discard(version.sha256)
-
-    # --- records
 
     def _record_pass(self, *, ok: bool) -> None:
         ends, now = self._record_ends, self.now
@@ -281,7 +281,6 @@ class Oracle:
             self.violation("no pass over the files ever went well")
         await self._look_at_gaps()
         self.totals["archived_files"], self.totals["archived_records"] = len(self._files), len(self._records)
-        await asyncio.sleep(0)
 
 
 def last_cron(moment: datetime, minute: int, hours: Any, *, weekday: int | None = None) -> datetime:

@@ -206,11 +206,11 @@ class World:
             self.at(day + DAY * rng.random(), self._ail, mode, _spell(rng, 5, 2 * 1440))
         for _ in range(_drawn(rng, habits.clock)):
             jump = rng.choice((-1, 1)) * _spell(rng, 6, 3 * 1440)
-            self.at(day + DAY * rng.random(), self._set_clock, jump, _spell(rng, 10, 2 * 1440))
+            self.at(day + DAY * rng.random(), self.set_clock, jump, _spell(rng, 10, 2 * 1440))
 
     async def break_vendor(self, vendor: str, kind: str, spell: timedelta) -> None:
         """An outage, unless there is one already."""
-        if vendor in self.trouble:
+        if vendor in self.trouble or self.quiet:
             return
         self.trouble[vendor], self.troubled_at[vendor] = kind, self.host.true_now()
         self.at(self.host.true_now() + spell, self.mend_vendor, vendor)
@@ -238,13 +238,13 @@ class World:
     def _chaos(self, seed: int, rate: float, spell: timedelta) -> None:
         """Some requests fail, here and there."""
         for vendor, cloud in self.clouds.items():
-            if vendor not in self.trouble:
+            if vendor not in self.trouble and not self.quiet:
                 self.trouble[vendor], self.troubled_at[vendor] = "chaos", self.host.true_now()
                 cloud.faults.chaos(seed, rate)
                 self.at(self.host.true_now() + spell, self.mend_vendor, vendor)
 
     def _ail(self, mode: str, spell: timedelta) -> None:
-        if self.host.mode == "well":
+        if self.host.mode == "well" and not self.quiet:
             self.host.ail(mode)
             self.troubled_at["disk"] = self.host.true_now()
             self.at(self.host.true_now() + spell, self.mend_disk)
@@ -254,8 +254,8 @@ class World:
         self.host.ail("well")
         self.troubled_at["disk"] = self.host.true_now()
 
-    def _set_clock(self, offset: timedelta, spell: timedelta) -> None:
-        if not self.host.offset:
+    def set_clock(self, offset: timedelta, spell: timedelta) -> None:
+        if not self.host.offset and not self.quiet:
             self.at(self.host.true_now() + spell, self.right_clock)
             self.host.offset, self.clock_set_at = offset, self.host.true_now()
 

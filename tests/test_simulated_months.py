@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from simulated_loop import Crash, Deadlock, VirtualLoop
-from simulated_months import Outcome, Simulation
+from simulated_months import START, Outcome, Simulation
 from simulated_network import Network
 from simulated_world import HOUR, Habits
 
@@ -53,6 +53,15 @@ def test_one_seed_is_one_history_to_the_last_byte(folder: Path) -> None:
     assert once.digest == again.digest
     assert once.tail == again.tail
     assert history(folder, 4, 4).digest != once.digest
+
+
+def test_a_clock_that_is_set_back_by_days_stops_no_poll(folder: Path) -> None:
+    """Alarms go by the host's clock; that one comes to them days late must not mean that nobody looks for days."""
+    quiet = Habits(poll_hours=6, span_hours=168, interval=6 * HOUR, outages=0, crashes=0, restarts=0, disk=0, clock=0)
+    simulation = Simulation(6, folder / "storage", 6, quiet)
+    simulation.world.at(START + 30 * HOUR, simulation.world.set_clock, timedelta(days=-2), timedelta(days=2))
+    assert simulation.run().violations == []
+    assert len(simulation.oracle.listed) == 1, "never half a day without a listing"
 
 
 def test_an_archive_that_loses_what_it_had_is_caught(folder: Path) -> None:

@@ -22,7 +22,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from logkeep.clock import Clock
-from logkeep.daemon.alarm import trigger
+from logkeep.daemon.alarm import longest_wait, trigger
 from logkeep.daemon.archiver import Archiver, Kept, KeptStream, open_archiver, patience_of
 from logkeep.daemon.lookout import Lookout
 from logkeep.daemon.scrub import Scrub, share
@@ -103,9 +103,14 @@ class Daemon:
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """One endless coroutine for each account, and one that watches the disk."""
-        files = [self._keep(kept.run.account.key, partial(self._pass, kept)) for kept in self._archiver.accounts]
+        now = self._archiver.clock.now()
+        files = [
+            self._keep(kept.run.account.key, partial(self._pass, kept), longest_wait(kept.poll, kept.zone, now))
+            for kept in self._archiver.accounts
+        ]
         records = [
-            self._keep(kept.run.account.key, partial(self._stream_pass, kept)) for kept in self._archiver.streams
+            self._keep(kept.run.account.key, partial(self._stream_pass, kept), kept.interval)
+            for kept in self._archiver.streams
         ]
         return [self._watch_the_disk(), self._verify_by_and_by(), *files, *records]
 
@@ -162,8 +167,13 @@ class Daemon:
         finally:
             await server.close()
 
-    async def _keep(self, key: AccountKey, make_pass: Callable[[str], Awaitable[Next]]) -> None:
-        """Pass after pass: at the start, at each alarm, at once where one asks for it, soon again after trouble."""
+    async def _keep(self, key: AccountKey, make_pass: Callable[[str], Awaitable[Next]], every: timedelta) -> None:
+        """Pass after pass: at the start, at each alarm, at once where one asks for it, soon again after trouble.
+
+        Alarms go by the host's clock: set back by days, it would ring days late. So nothing waits for much longer than
+        ``every``, the longest time between two of them, by a clock that nobody sets.
+        """
+        overdue_s = every.total_seconds() + self._rhythm.again_after_s
         alarm, cause = self._alarms[str(key)], "start"
         while True:
             alarm.clear()
@@ -177,7 +187,7 @@ class Daemon:
                 cause = "again"
                 continue
             try:
-                await asyncio.wait_for(alarm.wait(), self._rhythm.again_after_s if then is Next.SOON else None)
+                await asyncio.wait_for(alarm.wait(), self._rhythm.again_after_s if then is Next.SOON else overdue_s)
             except TimeoutError:
                 cause = "again"
             else:
