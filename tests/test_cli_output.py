@@ -131,7 +131,10 @@ async def test_the_story_of_an_hour_and_of_a_file(made: Installation) -> None:
     ("args", "words"),
     [
         (("12345678",), "'12345678' is no hour (YYYYMMDDHH) and no id that is on record"),
-        (("2026031007", "--account", "other"), "--account: 'other' names none of the configured accounts, or several: pan123/main"),
+        (
+            ("2026031007", "--account", "other"),
+            "--account: 'other' names none of the configured accounts, or several: pan123/main",
+        ),
     ],
 )
 async def test_something_that_nobody_can_explain(made: Installation, args: tuple[str, ...], words: str) -> None:

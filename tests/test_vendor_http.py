@@ -88,3 +88,31 @@ async def test_a_reply_that_is_no_http_is_unreachable() -> None:
 async def test_a_session_that_was_not_opened_is_a_mistake_of_ours() -> None:
     with pytest.raises(RuntimeError):
         await ApiSession().send(ApiRequest("list", "GET", "https://api.example/", {}))
+
+
+async def test_a_kept_connection_that_breaks_is_not_asked_again_behind_our_back() -> None:
+    """Whoever asks again waits for its turn first, and counts."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if len(asked) > 1 and request.transport is not None:
+            request.transport.close()
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    session = ApiSession(allow_http=True, allow_private_addresses=True)
+    await session.open()
+    try:
+        request = ApiRequest("list", "GET", f"http://127.0.0.1:{runner.addresses[0][1]}{PATH}", {})
+        await session.send(request)
+        with pytest.raises(Unreachable):
+            await session.send(request)
+    finally:
+        await session.close()
+        await runner.cleanup()
+    assert len(asked) == 2

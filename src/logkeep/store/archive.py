@@ -22,7 +22,7 @@ from logkeep.store import folders
 from logkeep.store.blocking import shown, told_as_storage_error
 from logkeep.store.port import Entry, Publication
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 20
 # a year of hourly folders; forgetting them costs a few more syncs and nothing else
 _REMEMBERED_FOLDERS = 10_000
 

@@ -89,6 +89,8 @@ class ApiSession:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+        # aiohttp asks again by itself, unpaced and uncounted, where a kept connection breaks; there is no public switch
+        self._session._retry_connection = False  # noqa: SLF001
 
     async def close(self) -> None:
         """Close the session; a running exchange fails."""
